@@ -1,0 +1,52 @@
+"""Engine: what one worker process fetches with: one session and one set of slots, shared by all its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+from app.engine.clock import Clock
+from app.engine.crew import run_all
+from app.engine.pipeline import Pipeline
+from app.fetching.session import Session
+from app.fetching.slots import Slots, SlotStatistics
+from app.model.job import FetchOptions
+from app.model.outcome import Outcome
+from app.model.request import Entry
+from app.stages.base import Stage
+
+
+class Engine:
+    """Runs requests on this process's hub. Safe to share among greenlets.
+
+    concurrency  fetches in flight for one call of `run`
+    """
+
+    def __init__(self, session: Session, slots: Slots, *, concurrency: int, clock: Clock | None = None) -> None:
+        self._session = session
+        self._slots = slots
+        self._concurrency = concurrency
+        self._clock = clock or Clock()
+
+    def run(
+        self,
+        entries: Iterable[Entry],
+        *,
+        stages: Sequence[Stage],
+        options: FetchOptions,
+        at_once: int | None = None,
+        on_stage: Callable[[int | None], None] = lambda _: None,
+    ) -> Generator[Outcome]:
+        """One outcome for every entry, in the order of completion; see `app.engine.crew.run_all`.
+
+        at_once   upper bound on fetches in flight for this call, where the caller knows that fewer will do
+        on_stage  see Pipeline
+        """
+        concurrency = min(self._concurrency, at_once or self._concurrency)
+        pipeline = Pipeline(
+            self._session, self._slots, stages=stages, options=options, clock=self._clock, on_stage=on_stage
+        )
+        return run_all(pipeline.run, entries, concurrency)
+
+    def statistics(self) -> SlotStatistics:
+        """What is in flight at this moment."""
+        return self._slots.statistics()

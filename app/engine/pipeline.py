@@ -1,0 +1,189 @@
+"""Pipeline: the way of one request, from entry to outcome: slot, attempts, stages.
+
+The law: `run` returns exactly one Outcome for every entry, whatever happens. Only what ends the greenlet itself
+(GreenletExit, SystemExit, KeyboardInterrupt) passes through, and then nothing counts as done.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from app.engine.clock import Clock
+from app.errors import FetchError, InvalidRequest
+from app.fetching.page import Page
+from app.fetching.session import Session
+from app.fetching.slots import Slots
+from app.model.job import BodyForm, FetchOptions
+from app.model.outcome import ErrorKind, Failure, Outcome
+from app.model.request import Entry, Request
+from app.policy.deadline import Deadline
+from app.policy.retry import Attempt, parse_retry_after_s, pause_s
+from app.policy.urls import origin_of
+from app.stages.base import Stage
+from app.stages.markup import text_of
+
+_log = logging.getLogger("percore.engine")
+
+_MESSAGE_CHARACTERS = 500
+
+
+class Pipeline:
+    """How the requests of one job are run on this hub.
+
+    session, slots  shared by every pipeline of the hub
+    stages          run on each page, in order
+    on_stage        told the entry's index before its stages run, None afterwards
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        slots: Slots,
+        *,
+        stages: Sequence[Stage] = (),
+        options: FetchOptions | None = None,
+        clock: Clock | None = None,
+        on_stage: Callable[[int | None], None] = lambda _: None,
+    ) -> None:
+        self._session = session
+        self._slots = slots
+        self._stages = tuple(stages)
+        self._options = options or FetchOptions()
+        self._clock = clock or Clock()
+        self._on_stage = on_stage
+
+    def run(self, entry: Entry) -> Outcome:
+        """The entry's one outcome. Yields to the hub."""
+        draft = _Draft(entry)
+        try:
+            self._run(entry, draft)
+        except InvalidRequest as error:
+            draft.attempts = 0
+            draft.fail(error.kind, str(error))
+        except FetchError as error:
+            draft.fail(error.kind, str(error))
+        except Exception as error:
+            _log.exception("request %d (%s) met a defect", entry.index, entry.url)
+            draft.fail(ErrorKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        return draft.outcome(self._clock.monotonic_s())
+
+    def _run(self, entry: Entry, draft: _Draft) -> None:
+        request = entry.request
+        if isinstance(request, Failure):
+            draft.failure = request
+            return
+        if self._options.headers:
+            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
+        # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile.
+        with self._slots.hold(origin_of(request.url)):
+            draft.deadline = Deadline(self._clock.monotonic_s(), request.timeout_s or self._options.timeout_s)
+            page = self._fetch(request, draft, draft.deadline)
+        draft.page = page
+        if page.status_code >= 400:
+            raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
+        self._on_stage(entry.index)
+        try:
+            self._run_stages(page, draft)
+        finally:
+            self._on_stage(None)
+        draft.body = _body(page, self._options.body)
+
+    def _fetch(self, request: Request, draft: _Draft, deadline: Deadline) -> Page:
+        """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
+        while True:
+            draft.attempts += 1
+            answer = self._attempt(request, deadline)
+            if isinstance(answer, Page) and answer.status_code < 400:
+                return answer
+            wait_s = pause_s(
+                self._describe(answer, request, draft.attempts),
+                retries=self._options.retries,
+                remaining_s=deadline.remaining_s(self._clock.monotonic_s()),
+                chance=self._clock.chance(),
+            )
+            if wait_s is None:
+                if isinstance(answer, FetchError):
+                    raise answer
+                return answer
+            self._clock.sleep(wait_s)
+
+    def _attempt(self, request: Request, deadline: Deadline) -> Page | FetchError:
+        try:
+            return self._session.fetch(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
+        except FetchError as error:
+            return error
+
+    def _describe(self, answer: Page | FetchError, request: Request, number: int) -> Attempt:
+        if isinstance(answer, FetchError):
+            return Attempt(number, request.method, answer.kind)
+        retry_after_s = parse_retry_after_s(answer.headers.get("Retry-After"), self._clock.wall_s())
+        return Attempt(number, request.method, ErrorKind.HTTP_STATUS, answer.status_code, retry_after_s)
+
+    def _run_stages(self, page: Page, draft: _Draft) -> None:
+        for stage in self._stages:
+            try:
+                # Encoded at once: a value that is no JSON is this stage's failure, not the sink's.
+                draft.stages[stage.name] = msgspec.Raw(msgspec.json.encode(stage(page)))
+            except Exception as error:
+                draft.fail(ErrorKind.STAGE_FAILED, f"{type(error).__name__}: {error}", stage.name)
+                return
+
+
+class _Draft:
+    """What is known so far of one entry's outcome."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.attempts = 0
+        self.deadline: Deadline | None = None
+        self.page: Page | None = None
+        self.stages: dict[str, Any] = {}
+        self.failure: Failure | None = None
+        self.body: str | msgspec.UnsetType = msgspec.UNSET
+
+    def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
+        # Surrogates can come from a page's own text and could not be written as JSON.
+        line = " ".join(message.encode("utf-8", "replace").decode().split())
+        self.failure = Failure(kind, line[:_MESSAGE_CHARACTERS], stage)
+
+    def outcome(self, now_s: float) -> Outcome:
+        page = self.page
+        return Outcome(
+            index=self.entry.index,
+            id=self.entry.given_id,
+            url=self.entry.url,
+            ok=self.failure is None,
+            status=page.status_code if page is not None else None,
+            final_url=page.url if page is not None else None,
+            headers=_lower(page) if page is not None else {},
+            bytes=len(page.body) if page is not None else 0,
+            elapsed_s=round(self.deadline.elapsed_s(now_s), 6) if self.deadline else 0.0,
+            attempts=self.attempts,
+            stages=self.stages,
+            error=self.failure,
+            body=self.body,
+            meta=self.entry.given_meta,
+        )
+
+
+def _lower(page: Page) -> dict[str, str]:
+    return {name.lower(): value for name, value in page.headers.items()}
+
+
+def _merge(shared: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+    """`shared` under `own`: header names are compared without regard to case."""
+    taken = {name.lower() for name in own}
+    return {name: value for name, value in shared.items() if name.lower() not in taken} | own
+
+
+def _body(page: Page, form: BodyForm) -> str | msgspec.UnsetType:
+    if form == "text":
+        return text_of(page)
+    if form == "base64":
+        return base64.b64encode(page.body).decode("ascii")
+    return msgspec.UNSET

@@ -1,0 +1,81 @@
+"""Shard run: one shard on its way from raw lines to a finished file.
+
+A worker has several under way at once, so that the slow last requests of one do not idle the core; an outcome
+finds its shard by its index. A shard that was begun before (by a worker that died) goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from app.model.outcome import ErrorKind, Failure, Outcome
+from app.model.request import Entry
+from app.policy.sharding import Shard
+from app.sinks.jsonl import JsonlPart, Kinds
+from app.sources.entry import parse_entry
+
+
+class ShardRun:
+    """The entries of a shard that have no record yet, and the file that takes their records.
+
+    part_path   records in the order of completion, while the shard is under way
+    final_path  records in input order, once it is finished
+    Raises OutputError as JsonlPart does.
+    """
+
+    def __init__(self, shard: Shard, entry_form: str, part_path: Path, final_path: Path) -> None:
+        self.number = shard.number
+        self._final_path = final_path
+        self._part = JsonlPart(part_path)
+        done = self._part.done
+        self._open: dict[int, Entry] = {}
+        for index, line in enumerate(shard.lines, shard.first_index):
+            entry = parse_entry(index, line, entry_form) if index not in done else None
+            if entry is not None:
+                self._open[index] = entry
+
+    @property
+    def kinds(self) -> Kinds:
+        """Counts of the records stored by now, those that an earlier worker left included."""
+        return self._part.kinds
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries without a record, in input order."""
+        return iter(list(self._open.values()))
+
+    def record(self, outcome: Outcome) -> None:
+        """Store the outcome of one of the open entries."""
+        self._part.append(outcome)
+        del self._open[outcome.index]
+
+    def give_up(self, indexes: Container[int] | None = None) -> None:
+        """Record open entries as failed, because each worker that tried them died: `indexes` of them, or all."""
+        for entry in self.entries():
+            if indexes is None or entry.index in indexes:
+                self.record(_crashed(entry))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry has its record."""
+        return not self._open
+
+    def finish(self) -> None:
+        """Turn a complete shard into its final file."""
+        assert self.is_complete
+        self._part.finish(self._final_path)
+
+    def close(self) -> None:
+        """Leave an incomplete shard to be taken up again."""
+        self._part.close()
+
+
+def _crashed(entry: Entry) -> Outcome:
+    return Outcome(
+        index=entry.index,
+        id=entry.given_id,
+        url=entry.url,
+        ok=False,
+        error=Failure(ErrorKind.WORKER_CRASHED, "each worker process that ran this request died"),
+        meta=entry.given_meta,
+    )

@@ -1,0 +1,52 @@
+"""Every exception that Percore raises on purpose, in one tree.
+
+    PercoreError
+    |-- UsageError            the person who called us can mend it: options, settings, input files (exit 2, HTTP 400)
+    |   |-- SettingsError     a PERCORE_* variable is out of range or can't be read
+    |   |-- UnknownStage      a stage name or import path that leads nowhere
+    |   `-- InvalidRequest    a request (an input line, a JSON object) that can't be understood
+    |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
+    `-- OutputError           records can't be written any more: disk full, folder gone
+
+Errors say what happened. What to do about it (repeat, record, stop) is decided in `app.policy`, never here.
+"""
+
+from __future__ import annotations
+
+from app.model.outcome import ErrorKind
+
+
+class PercoreError(Exception):
+    """Base of all; `str()` is one line that a person can act on."""
+
+
+class UsageError(PercoreError):
+    """The caller can mend it; nothing was fetched."""
+
+
+class SettingsError(UsageError):
+    """A setting is out of range or of the wrong type."""
+
+
+class UnknownStage(UsageError):
+    """No stage of that name, or no such `module:function`."""
+
+
+class InvalidRequest(UsageError):
+    """An input line or JSON object is no request. `kind` is the record's error kind."""
+
+    def __init__(self, message: str, kind: ErrorKind = ErrorKind.INVALID_REQUEST) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class FetchError(PercoreError):
+    """A fetch failed. `kind` is from the closed enum; `status` is set when a final response came."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class OutputError(PercoreError):
+    """Records can't be stored. What was written before is whole and stays."""

@@ -1,0 +1,81 @@
+"""From what requests and urllib3 raise to the closed set of error kinds.
+
+An exception that is not named here is a defect and is let through: the pipeline records it as INTERNAL_ERROR.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+
+import requests.exceptions
+import urllib3.exceptions
+
+from app.errors import FetchError
+from app.model.outcome import ErrorKind
+
+# First match wins, so a subclass stands before its base.
+_BY_TYPE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
+    (requests.exceptions.TooManyRedirects, ErrorKind.TOO_MANY_REDIRECTS),
+    (requests.exceptions.InvalidSchema, ErrorKind.UNSUPPORTED_SCHEME),
+    (requests.exceptions.SSLError, ErrorKind.TLS_FAILED),
+    (requests.exceptions.ProxyError, ErrorKind.CONNECT_FAILED),
+    (requests.exceptions.ConnectTimeout, ErrorKind.CONNECT_FAILED),
+    (requests.exceptions.Timeout, ErrorKind.TIMEOUT),
+    (requests.exceptions.ContentDecodingError, ErrorKind.BAD_RESPONSE),
+    # The first URL was checked before: a bad one now is where a redirect points (urlsplit raises ValueError).
+    (requests.exceptions.InvalidURL, ErrorKind.BAD_RESPONSE),
+    (requests.exceptions.MissingSchema, ErrorKind.BAD_RESPONSE),
+    (urllib3.exceptions.LocationParseError, ErrorKind.BAD_RESPONSE),
+    (ValueError, ErrorKind.BAD_RESPONSE),
+)
+
+_BY_CAUSE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
+    (urllib3.exceptions.NameResolutionError, ErrorKind.NAME_NOT_RESOLVED),
+    (urllib3.exceptions.NewConnectionError, ErrorKind.CONNECT_FAILED),
+    (urllib3.exceptions.SSLError, ErrorKind.TLS_FAILED),
+    (urllib3.exceptions.InvalidChunkLength, ErrorKind.BAD_RESPONSE),
+    (http.client.RemoteDisconnected, ErrorKind.CONNECTION_LOST),
+    (http.client.IncompleteRead, ErrorKind.CONNECTION_LOST),
+    (urllib3.exceptions.IncompleteRead, ErrorKind.CONNECTION_LOST),
+    (http.client.HTTPException, ErrorKind.BAD_RESPONSE),
+    (urllib3.exceptions.InvalidHeader, ErrorKind.BAD_RESPONSE),
+)
+
+
+def fetch_error(error: Exception) -> FetchError | None:
+    """The FetchError that `error` means, or None for one that no network can cause."""
+    for cause, kind in _BY_TYPE:
+        if isinstance(error, cause):
+            return FetchError(kind, _message(error))
+    chain = list(_causes(error))
+    for cause, kind in _BY_CAUSE:
+        for link in chain:
+            if isinstance(link, cause):
+                return FetchError(kind, _message(link))
+    if isinstance(error, requests.exceptions.RequestException | urllib3.exceptions.HTTPError | OSError):
+        return FetchError(ErrorKind.CONNECTION_LOST, _message(chain[-1]))
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it wraps: both libraries hand causes on as arguments, `reason` or `__cause__`."""
+    seen: set[int] = set()
+    queue: list[object] = [error]
+    while queue:
+        link = queue.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        queue += [getattr(link, "reason", None), *link.args, link.__cause__]
+
+
+def _message(error: BaseException) -> str:
+    """One line, without the addresses of objects that urllib3 puts into its texts."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if text.startswith("<") and ">: " in text:
+        text = text.partition(">: ")[2]
+    if text.startswith(("HTTPConnection(", "HTTPSConnection(")) and "): " in text:
+        text = text.partition("): ")[2]
+    return text[:500]

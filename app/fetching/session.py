@@ -1,0 +1,149 @@
+"""Session: `requests.Session` with one more verb, `fetch`, which is the engine's way to the network.
+
+`fetch` differs from `get` in what a bulk fetcher needs: one deadline for the whole exchange, redirects
+included; a limit on the decoded body, on every hop; cookies that live and die with the one fetch; nothing
+looked up in the environment per request; failures of a closed set of kinds.
+
+The transport is requests' own, so the standard library must have been monkey-patched before requests was
+imported; then every wait in here yields to the hub.
+"""
+
+from __future__ import annotations
+
+from urllib.request import getproxies
+
+import gevent
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from requests.utils import should_bypass_proxies
+
+from app.errors import FetchError, InvalidRequest
+from app.fetching.errormap import fetch_error
+from app.fetching.page import Page
+from app.model.outcome import ErrorKind
+from app.model.request import Request
+from app.policy.urls import origin_of
+
+# A host with a dead address among good ones should get to the good one; the deadline bounds the rest.
+_CONNECT_TIMEOUT_S = 10.0
+
+_READ_SIZE_BYTES = 64 * 1024
+
+_USER_AGENT = "percore/0.1"
+
+
+class Session(requests.Session):
+    """A requests session with a pool as large as the concurrency, and `fetch`.
+
+    concurrency     connections kept per origin, and origins kept
+    max_body_bytes  limit of the decoded body for `fetch`
+    max_redirects   hops followed by `fetch`, and by requests' own verbs
+    ca_bundle       file or folder of CA certificates; "" takes certifi's
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = 100,
+        max_body_bytes: int = 10 * 1024 * 1024,
+        max_redirects: int = 10,
+        ca_bundle: str = "",
+    ) -> None:
+        super().__init__()
+        self.max_redirects = max_redirects
+        self.max_body_bytes = max_body_bytes
+        self.verify = ca_bundle or True
+        self.headers["User-Agent"] = _USER_AGENT
+        adapter = HTTPAdapter(pool_connections=concurrency, pool_maxsize=concurrency)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self._environment_proxies: dict[str, str] = getproxies()
+
+    def fetch(self, request: Request | str, *, timeout_s: float = 60.0) -> Page:
+        """Fetch to the final answer, redirects included, whatever its status. Yields to the hub.
+
+        Raises InvalidRequest for a request that can't be sent, FetchError for one that failed. Once this
+        returns or raises, nothing of the exchange is left behind but a pooled connection.
+        """
+        if isinstance(request, str):
+            request = Request(url=request)
+        origin_of(request.url)
+        visit = _Visit(self)
+        prepared = visit.prepare(request)
+        deadline = gevent.Timeout(timeout_s)
+        try:
+            with deadline:
+                response = visit.send(
+                    prepared,
+                    stream=True,
+                    timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), None),
+                    proxies=self._proxies_for(request.url),
+                    verify=self.verify,
+                    cert=self.cert,
+                )
+        except gevent.Timeout as expired:
+            if expired is not deadline:
+                raise
+            raise FetchError(ErrorKind.TIMEOUT, f"no whole answer within {timeout_s:g} s") from None
+        except FetchError:
+            raise
+        except Exception as error:
+            known = fetch_error(error)
+            if known is None:
+                raise
+            raise known from error
+        return Page.of(response)
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        if not self._environment_proxies or should_bypass_proxies(url, no_proxy=None):
+            return {}
+        return self._environment_proxies
+
+
+class _Visit(requests.Session):
+    """The state of one fetch: the parent's connections, a cookie jar of its own.
+
+    requests' own constructor builds connection pools and copies tables that a visit shares with its parent,
+    so it is deliberately not called.
+    """
+
+    def __init__(self, parent: Session) -> None:
+        self.headers = parent.headers
+        self.auth = None
+        self.proxies = {}
+        self.params = {}
+        self.stream = True
+        self.verify = parent.verify
+        self.cert = parent.cert
+        self.max_redirects = parent.max_redirects
+        self.trust_env = False
+        self.cookies = RequestsCookieJar()
+        self.adapters = parent.adapters
+        self._max_body_bytes = parent.max_body_bytes
+        # Called on every hop before requests follows it, which would otherwise read any body whole.
+        self.hooks = {"response": [self._read_body]}
+
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        """Raises InvalidRequest when requests finds the URL or a header impossible."""
+        try:
+            body = None if request.body is None else request.body.encode()
+            # http.client would find this out too, but only with the connection open.
+            "".join(request.headers.values()).encode("latin-1")
+            return self.prepare_request(
+                requests.Request(request.method.upper(), request.url, headers=request.headers, data=body)
+            )
+        except (ValueError, UnicodeError) as error:
+            raise InvalidRequest(str(error)) from None
+
+    def _read_body(self, response: requests.Response, **_: object) -> None:
+        limit_bytes = self._max_body_bytes
+        pieces: list[bytes] = []
+        size_bytes = 0
+        for piece in response.iter_content(_READ_SIZE_BYTES):
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                response.close()
+                raise FetchError(ErrorKind.BODY_TOO_LARGE, f"the body is larger than {limit_bytes:,} bytes")
+            pieces.append(piece)
+        response._content = b"".join(pieces)

@@ -1,0 +1,59 @@
+"""Request: what a user asks to be fetched; Entry: its place in a job. Validated once, frozen afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.model.outcome import Failure
+
+TimeoutSeconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+# A token of RFC 9110 section 5.6.2.
+Method = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$")]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One request of a job, as in a JSON object of an input line or of the HTTP interface.
+
+    url        absolute; `app.policy.urls.check_url` says whether it can be fetched
+    body       text, sent as UTF-8
+    timeout_s  deadline of the whole fetch; None takes the job's
+    id, meta   the user's own, carried through to the record untouched
+    """
+
+    url: str
+    method: Method = "GET"
+    headers: dict[str, str] = {}
+    body: str | None = None
+    timeout_s: TimeoutSeconds | None = None
+    id: str | int | UnsetType = UNSET
+    meta: Any | UnsetType = UNSET
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of an input: its place, and a request or the reason why it is none.
+
+    index    0-based number of the line
+    request  what to fetch, or the failure that its record shall carry
+    url      as written, for the record; of a line that can't be read, its first 2,000 characters
+    id, meta of a line that can't be read, where it has them all the same
+    """
+
+    index: int
+    request: Request | Failure
+    url: str
+    id: str | int | UnsetType = UNSET
+    meta: Any | UnsetType = UNSET
+
+    @property
+    def given_id(self) -> str | int | UnsetType:
+        """The user's id for the record."""
+        return self.request.id if isinstance(self.request, Request) else self.id
+
+    @property
+    def given_meta(self) -> Any | UnsetType:
+        """The user's meta for the record."""
+        return self.request.meta if isinstance(self.request, Request) else self.meta

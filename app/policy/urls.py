@@ -1,0 +1,72 @@
+"""Which URLs can be fetched at all, and to which origin they belong. Pure: no name is looked up here.
+
+Only what can be told from the text is decided: scheme, host, port, forbidden characters. Whether an
+address may be contacted is never read off the text of a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from app.errors import InvalidRequest
+from app.model.outcome import ErrorKind
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Longer ones are refused by common servers long before; RFC 9110 section 4.1 asks for 8,000 at least.
+_MAX_URL_CHARACTERS = 65_536
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Scheme, lower-case host and port (RFC 6454 section 4)."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an absolute http or https URL.
+
+    Raises InvalidRequest of kind UNSUPPORTED_SCHEME for another scheme, INVALID_REQUEST for what is no URL.
+    """
+    if len(url) > _MAX_URL_CHARACTERS:
+        raise InvalidRequest(f"the URL is longer than {_MAX_URL_CHARACTERS:,} characters")
+    if _FORBIDDEN.search(url):
+        raise InvalidRequest("the URL has a space or a control character in it; percent-encode it")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidRequest(f"not a URL: {error}") from None
+    return Origin(_scheme(parts), _host(parts), _DEFAULT_PORTS[parts.scheme] if port is None else port)
+
+
+def _scheme(parts: SplitResult) -> str:
+    if parts.scheme in _DEFAULT_PORTS:
+        return parts.scheme
+    if not parts.scheme or not parts.netloc:
+        raise InvalidRequest("not an absolute URL; it should begin with http:// or https://")
+    raise InvalidRequest(
+        f"scheme {parts.scheme!r} is not supported, only http and https are", ErrorKind.UNSUPPORTED_SCHEME
+    )
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname
+    if not host:
+        raise InvalidRequest("the URL names no host")
+    # RFC 1035 section 2.3.4; a trailing dot is the root's empty label.
+    labels = host.removesuffix(".").split(".")
+    if ":" not in host and not all(1 <= len(label) <= 63 for label in labels):
+        raise InvalidRequest("the host has a part that is empty or longer than 63 characters")
+    return host

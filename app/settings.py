@@ -1,0 +1,93 @@
+"""Settings: every PERCORE_* variable, read once, checked once, frozen.
+
+Nothing else in Percore reads the environment for its behaviour; what is wired from these values is
+decided in `app.assembly` and `gunicorn.conf.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from app.errors import SettingsError
+
+_PREFIX = "PERCORE_"
+
+# What msgspec calls an "enum value", in words.
+_WORDS = {
+    "workers": "`auto` or a number",
+    "pin": "`auto`, `on` or `off`",
+    "log_level": "`debug`, `info`, `warning` or `error`",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_bytes": "max_body"}):
+    """What the operator can set. Field `pin` is read from PERCORE_PIN, and so on;
+    `max_body_bytes` from PERCORE_MAX_BODY.
+
+    bind             where the service listens: HOST:PORT (loopback only) or unix:PATH
+    workers          processes, "auto" is one per usable core
+    pin              "on" pins each worker to its core, "auto" does so unless a cgroup quota is below the mask
+    concurrency      fetches in flight per worker
+    per_origin       fetches in flight per worker and origin
+    retries          tries after the first
+    timeout_s        deadline of one whole fetch, redirects and retries included
+    max_body_bytes   decoded body; a larger one fails the fetch
+    max_redirects    followed per try
+    max_requests     requests accepted in one POST /v1/fetch
+    drain_timeout_s  how long fetches in flight may go on after a stop was asked for
+    deadman_s        a hub that has not turned for so long is taken for stuck, and its worker replaced
+    ca_bundle        file or folder of CA certificates; "" takes certifi's
+    log_level        of Percore's own log lines
+    """
+
+    bind: str = "127.0.0.1:8000"
+    workers: Literal["auto"] | Annotated[int, Meta(ge=1, le=1024)] = "auto"
+    pin: Literal["auto", "on", "off"] = "auto"
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    per_origin: Annotated[int, Meta(ge=1, le=100_000)] = 8
+    retries: Annotated[int, Meta(ge=0, le=100)] = 2
+    timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    max_body_bytes: Annotated[int, Meta(ge=0)] = 10 * 1024 * 1024
+    max_redirects: Annotated[int, Meta(ge=0, le=100)] = 10
+    max_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    deadman_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    ca_bundle: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the PERCORE_* variables of `environ`; the rest keep their defaults.
+
+        Raises SettingsError, naming the variable, for a value out of range. Unknown PERCORE_* names are
+        left alone: the launcher and the tests have some of their own.
+        """
+        values = {}
+        for name in cls.__struct_encode_fields__:
+            text = environ.get(_PREFIX + name.upper())
+            if text is not None:
+                values[name] = text.strip()
+        try:
+            return msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(_explain(str(error), values)) from None
+
+
+def variable_of(field: str) -> str:
+    """The environment variable that sets `field`."""
+    names = dict(zip(Settings.__struct_fields__, Settings.__struct_encode_fields__, strict=True))
+    return _PREFIX + names[field].upper()
+
+
+def _explain(message: str, values: Mapping[str, str]) -> str:
+    """Turn msgspec's "Expected `int` >= 1 - at `$.workers`" into a line about the variable."""
+    what, _, path = message.partition(" - at `$.")
+    name = path.rstrip("`")
+    if what.startswith("Invalid enum value"):
+        what = f"expected {_WORDS[name]}"
+    return f"{_PREFIX}{name.upper()}={values[name]!r}: {what[0].lower()}{what[1:]}"

@@ -1,0 +1,159 @@
+"""JSON Lines: one shard's records in a file, and how a shard's file is finished.
+
+While a shard runs, its records lie in a `.part` file in the order of completion. A record counts as done once
+its whole line has been handed to the kernel, in one write. A part that was left behind (a kill, a full disk) is
+taken up again: a torn last line is cut off, whole lines stay. A finished shard is written in input order under
+its final name, by rename, so a file of that name is always whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from app.errors import OutputError
+from app.model.outcome import Failure, Outcome
+from app.sinks.record import encode_record
+
+Kinds = Counter[str]
+"""How many records there are of each error kind, and under "ok" of those that have none."""
+
+
+class _Brief(msgspec.Struct):
+    """What the store itself needs to know of a record."""
+
+    index: int
+    error: Failure | None
+
+
+_brief = msgspec.json.Decoder(_Brief)
+
+_COPY_BYTES = 1 << 20
+
+
+class JsonlPart:
+    """The records of one shard that is under way. Open it, append, then `finish` or `close`.
+
+    path   the part file; taken up again when it exists
+    Raises OutputError whenever the file system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[int, tuple[int, int]] = {}  # index -> (offset, length) of its line
+        self._kinds: Kinds = Counter()
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._size_bytes = self._recover()
+        except OSError as error:
+            raise OutputError(f"can't open {path}: {error.strerror}") from error
+
+    @property
+    def kinds(self) -> Kinds:
+        """Counts of the records that are stored by now."""
+        return self._kinds.copy()
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Indexes that have their record."""
+        return frozenset(self._places)
+
+    def append(self, outcome: Outcome) -> None:
+        """Store one record. Raises OutputError when it can't be; then the file still ends in a whole line."""
+        line = encode_record(outcome) + b"\n"
+        try:
+            self._write(line)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size_bytes)
+            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+        self._places[outcome.index] = (self._size_bytes, len(line))
+        self._size_bytes += len(line)
+        self._kinds[_kind(outcome.error)] += 1
+
+    def finish(self, path: Path) -> None:
+        """Write the records to `path` in input order, flushed to the disk, and drop the part file."""
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            with open(temporary, "wb") as out:
+                for _, (offset, length) in sorted(self._places.items()):
+                    _copy(self._descriptor, offset, length, out.fileno())
+                os.fsync(out.fileno())
+            os.rename(temporary, path)
+            os.unlink(self._path)
+        except OSError as error:
+            raise OutputError(f"can't write {path}: {error.strerror}") from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the part as it is, to be taken up again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write(self, line: bytes) -> None:
+        # The kernel may take a part of it when the disk is nearly full; the next write then says why.
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _recover(self) -> int:
+        """Note the whole lines of an earlier run, cut off a torn last one; the size in bytes then."""
+        offset = 0
+        with open(self._descriptor, "rb", closefd=False) as file:
+            for line in file:
+                try:
+                    brief = _brief.decode(line)
+                except msgspec.DecodeError:
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                self._places[brief.index] = (offset, len(line))
+                self._kinds[_kind(brief.error)] += 1
+                offset += len(line)
+        os.ftruncate(self._descriptor, offset)
+        return offset
+
+
+def count_kinds(path: Path) -> Kinds:
+    """Counts of the records in a finished file."""
+    with open(path, "rb") as file:
+        return Counter(_kind(_brief.decode(line).error) for line in file)
+
+
+def concatenate(parts: Iterator[Path], path: Path) -> None:
+    """Write the finished shards, in the order given, to `path`: it appears whole, by rename, or not at all.
+
+    Raises OutputError when the file system refuses; the shards stay.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as out:
+            for part in parts:
+                with open(part, "rb") as file:
+                    _copy(file.fileno(), 0, os.fstat(file.fileno()).st_size, out.fileno())
+            os.fsync(out.fileno())
+        os.rename(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"can't write {path}: {error.strerror}") from error
+
+
+def _kind(error: Failure | None) -> str:
+    return error.kind.value if error is not None else "ok"
+
+
+def _copy(source: int, offset: int, length: int, target: int) -> None:
+    while length:
+        piece = os.pread(source, min(length, _COPY_BYTES), offset)
+        if not piece:
+            raise OSError(5, "the file is shorter than it was")
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(target, view) :]
+        offset += len(piece)
+        length -= len(piece)

@@ -1,0 +1,86 @@
+"""Entry parsing: from one raw line to a request, or to the reason why it is none.
+
+Two forms: a bare URL (.txt), and a JSON object with the fields of `app.model.request.Request` (.jsonl; .csv rows
+are turned into such objects). Blank lines, and comment lines of the bare form, are no entries and get no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.errors import InvalidRequest
+from app.model.outcome import Failure
+from app.model.request import Entry, Request
+from app.policy.urls import origin_of
+from app.sources.lines import MAX_LINE_BYTES
+
+_SHOWN_CHARACTERS = 2000
+
+_decoder = msgspec.json.Decoder(Request)
+
+
+def is_entry(line: bytes, form: str) -> bool:
+    """Whether the line carries an entry, and so gets a record."""
+    text = line.strip()
+    return bool(text) and not (form == "url" and text.startswith(b"#"))
+
+
+def parse_entry(index: int, line: bytes, form: str) -> Entry | None:
+    """The entry on line `index`, None for a line that carries none.
+
+    form  "url" or "json"
+    """
+    if not is_entry(line, form):
+        return None
+    try:
+        if len(line) > MAX_LINE_BYTES:
+            raise InvalidRequest(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+        request = _PARSERS[form](line)
+        origin_of(request.url)
+    except InvalidRequest as error:
+        salvage = _salvage(line, form)
+        return Entry(index, Failure(error.kind, str(error)), salvage.url, salvage.id, salvage.meta)
+    return Entry(index, request, request.url)
+
+
+def _parse_url(line: bytes) -> Request:
+    try:
+        return Request(url=line.decode().strip())
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the line is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _parse_json(line: bytes) -> Request:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"not a request object: {error}") from None
+    except RecursionError:
+        raise InvalidRequest("not a request object: it is nested too deeply") from None
+
+
+_PARSERS: dict[str, Callable[[bytes], Request]] = {"url": _parse_url, "json": _parse_json}
+
+
+class _Salvage(msgspec.Struct, frozen=True):
+    """What can be told of a line that is no request."""
+
+    url: str
+    id: str | int | UnsetType = UNSET
+    meta: Any | UnsetType = UNSET
+
+
+def _salvage(line: bytes, form: str) -> _Salvage:
+    """For the record of a bad line: the object's own fields where it has them, else the line itself as URL."""
+    if form == "json" and len(line) <= MAX_LINE_BYTES:
+        try:
+            found = msgspec.json.decode(line, type=_Salvage)
+            return msgspec.structs.replace(found, url=found.url[:_SHOWN_CHARACTERS])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+    text = line[: 4 * _SHOWN_CHARACTERS].decode(errors="replace").strip()
+    return _Salvage(text[:_SHOWN_CHARACTERS])

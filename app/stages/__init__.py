@@ -1,0 +1,3 @@
+from app.stages.base import Stage, stage
+
+__all__ = ["Stage", "stage"]

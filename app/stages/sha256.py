@@ -1,0 +1,14 @@
+"""`sha256`: the SHA-256 digest of the decoded body, in lower-case hexadecimal."""
+
+from __future__ import annotations
+
+import hashlib
+
+from app.fetching.page import Page
+from app.stages.base import stage
+
+
+@stage("sha256")
+def sha256(page: Page) -> str:
+    """SHA-256 of the decoded body, in hexadecimal: what `sha256sum` prints for the body saved to a file."""
+    return hashlib.sha256(page.body).hexdigest()

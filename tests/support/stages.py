@@ -1,0 +1,40 @@
+"""Stages as a user would write them, for `--stage tests.support.stages:NAME`."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from app.fetching.page import Page
+from app.stages import stage
+
+NUMBER = 5
+
+
+def words(page: Page) -> int:
+    """A plain function; its own name is the stage's."""
+    return len(page.text.split())
+
+
+@stage("loud")
+def shout(page: Page) -> str:
+    return page.text.upper()
+
+
+def fail(page: Page) -> None:
+    raise ValueError(f"no luck with {page.url}")
+
+
+def not_json(page: Page) -> object:
+    return object()
+
+
+def die(page: Page) -> None:
+    """Ends its own worker, as a crash in native code would."""
+    if "poison" in (page.url or ""):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def where(page: Page) -> list[int]:
+    """The CPUs that this worker may run on."""
+    return sorted(os.sched_getaffinity(0))

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Settings, variable_of
+from tests.support.processes import ROOT
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_variables_are_read_as_their_type() -> None:
+    settings = Settings.from_env(
+        {"PERCORE_WORKERS": "3", "PERCORE_TIMEOUT_S": " 2.5 ", "PERCORE_MAX_BODY": "100", "PERCORE_PIN": "off"}
+    )
+    assert (settings.workers, settings.timeout_s, settings.max_body_bytes, settings.pin) == (3, 2.5, 100, "off")
+    assert Settings.from_env({"PERCORE_WORKERS": "auto"}).workers == "auto"
+
+
+def test_other_variables_are_left_alone() -> None:
+    assert Settings.from_env({"PERCORE_TEST_REQUIRE": "1", "HOME": "/"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PERCORE_WORKERS", "0", "PERCORE_WORKERS='0': expected `int` >= 1"),
+        ("PERCORE_WORKERS", "many", "PERCORE_WORKERS='many': expected `auto` or a number"),
+        ("PERCORE_PIN", "maybe", "PERCORE_PIN='maybe': expected `auto`, `on` or `off`"),
+        ("PERCORE_LOG_LEVEL", "loud", "PERCORE_LOG_LEVEL='loud': expected `debug`, `info`, `warning` or `error`"),
+        ("PERCORE_TIMEOUT_S", "-1", "PERCORE_TIMEOUT_S='-1': expected `float` > 0.0"),
+        ("PERCORE_TIMEOUT_S", "soon", "PERCORE_TIMEOUT_S='soon': expected `float`"),
+        ("PERCORE_MAX_BODY", "10MB", "PERCORE_MAX_BODY='10MB': expected `int`"),
+        ("PERCORE_RETRIES", "", "PERCORE_RETRIES='': expected `int`"),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({name: value})
+    assert str(caught.value).startswith(message)
+
+
+def test_every_field_has_its_variable_and_is_documented() -> None:
+    for field in Settings.__struct_fields__:
+        assert variable_of(field).startswith("PERCORE_")
+        assert f"\n    {field} " in (Settings.__doc__ or ""), field
+    assert variable_of("max_body_bytes") == "PERCORE_MAX_BODY"
+
+
+def test_the_reference_page_lists_every_variable_with_its_default() -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    rows = dict(re.findall(r"^\| `(PERCORE_\w+)` \| [^|]* \| ([^|]*) \|", page, re.MULTILINE))
+    defaults = Settings()
+    assert list(rows) == [variable_of(field) for field in Settings.__struct_fields__]
+    for field in Settings.__struct_fields__:
+        value = getattr(defaults, field)
+        shown = f"{value:g}" if isinstance(value, float) else str(value) or "empty"
+        assert rows[variable_of(field)].strip("` ") == shown, field

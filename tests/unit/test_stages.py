@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import hashlib
+import json as standard_json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import UnknownStage
+from app.fetching.page import Page
+from app.stages import Stage, stage
+from app.stages.json import json
+from app.stages.links import links
+from app.stages.markup import text_of
+from app.stages.registry import names, resolve
+from app.stages.sha256 import sha256
+from app.stages.text import text
+from app.stages.title import title
+from tests.support.pages import make_page
+
+BUILT_IN = ["sha256", "title", "links", "text", "json"]
+
+
+def test_sha256_is_of_the_body_as_it_is() -> None:
+    assert sha256(make_page(b"abc\0\xff")) == hashlib.sha256(b"abc\0\xff").hexdigest()
+    assert sha256(make_page(b"")) == hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<title>Tides</title>", "Tides"),
+        ("<html><head><TITLE>\n  High &amp; low\t water </title>", "High & low water"),
+        ("<svg><title>icon</title></svg><p>x", None),
+        ("<head><title>First</title><title>Second</title>", "First"),
+        ("<title><b>not bold</b></title>", "<b>not bold</b>"),
+        ("<title></title>", ""),
+        ("", None),
+        ("<!-- <title>no</title> --><p>", None),
+    ],
+)
+def test_title(body: str, expected: str | None) -> None:
+    assert title(make_page(body)) == expected
+
+
+def test_links_are_absolute_unique_and_in_order() -> None:
+    body = """
+      <a href="b.html#top">b</a> <a href='b.html'>again</a> <a href=" /root ">root</a><area href="//other.example/x">
+      <a href="mailto:a@b.example">mail</a><a href="javascript:void(0)">js</a><a>none</a><a href="http://[bad">bad</a>
+      <a href="?q=1">query</a><a href="">self</a>
+    """
+    assert links(make_page(body)) == [
+        "http://site.example/dir/b.html",
+        "http://site.example/root",
+        "http://other.example/x",
+        "http://site.example/dir/page.html?q=1",
+        "http://site.example/dir/page.html",
+    ]
+
+
+def test_links_follow_the_base_element() -> None:
+    assert links(make_page('<base href="/other/"><a href="x">')) == ["http://site.example/other/x"]
+
+
+def test_text_is_what_a_reader_sees() -> None:
+    body = """<head><title>t</title><style>p{}</style></head><body><script>var x = 1</script>
+      <p>One   <b>two</b></p>
+      <template>no</template><noscript>no</noscript>
+      <p>three &lt;four&gt;</p></body>"""
+    page = make_page(body)
+    assert text(page) == "One two\nthree <four>"
+    assert title(page) == "t", "the shared tree must be left as it was"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        ("é".encode(), "text/html; charset=utf-8", "é"),
+        ("é".encode("latin-1"), "text/html; charset=ISO-8859-1", "é"),
+        (b'<meta charset="windows-1251">' + "Привет".encode("cp1251"), "text/html", "Привет"),
+        (b"\xef\xbb\xbf" + "é".encode(), "text/html; charset=iso-8859-1", "é"),
+        (b"caf\xe9", None, "café"),
+        ("日本".encode("euc-jp"), "text/html; charset=EUC-JP", "日本"),
+        (b"x\xff", "text/html; charset=nonsense", "xÿ"),
+    ],
+)
+def test_text_is_decoded_as_a_browser_would(body: bytes, content_type: str | None, expected: str) -> None:
+    assert text_of(make_page(body, content_type=content_type)).endswith(expected)
+
+
+def test_json() -> None:
+    assert json(make_page(' {"a": [1, null, "é"]} ')) == {"a": [1, None, "é"]}
+    with pytest.raises(msgspec.DecodeError, match="byte 5"):
+        json(make_page('{"a":}'))
+
+
+@given(st.binary(), st.sampled_from(["text/html", "text/html; charset=utf-8", "text/html; charset=utf-16", None]))
+def test_any_bytes_give_json_values(body: bytes, content_type: str | None) -> None:
+    page = make_page(body, content_type=content_type)
+    for built_in in (sha256, title, links, text):
+        msgspec.json.encode(built_in(page))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=20))
+def test_json_reads_what_json_writes(value: Any) -> None:
+    assert json(make_page(standard_json.dumps(value))) == value
+
+
+def test_the_decorator_leaves_a_callable() -> None:
+    @stage("words")
+    def words(page: Page) -> int:
+        return len(page.text.split())
+
+    assert isinstance(words, Stage)
+    assert words.name == "words"
+    assert words(make_page("a b c")) == 3
+
+
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a" * 101, 'a"b'])
+def test_names_that_could_not_be_keys(name: str) -> None:
+    with pytest.raises(ValueError, match="stage name"):
+        stage(name)
+
+
+def test_built_ins_are_found_by_name() -> None:
+    assert names()[: len(BUILT_IN)] == BUILT_IN
+    assert [found.name for found in resolve(["title", "sha256"])] == ["title", "sha256"]
+    assert resolve([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["nonsense"], "no stage 'nonsense'; there are sha256, title"),
+        (["title", "title"], "named twice"),
+        (["tests.support.stages:words"], "no stage"),
+    ],
+)
+def test_names_that_lead_nowhere(wanted: list[str], message: str) -> None:
+    with pytest.raises(UnknownStage, match=message):
+        resolve(wanted)
+
+
+def test_import_paths_where_they_are_trusted() -> None:
+    found = resolve(["tests.support.stages:words", "tests.support.stages:shout"], import_paths=True)
+    assert [one.name for one in found] == ["words", "loud"]
+    assert found[0](make_page("a b")) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("tests.support.stages:missing", "has no 'missing'"),
+        ("tests.support.stages:NUMBER", "not to a function"),
+        ("tests.support.nowhere:x", "can't be imported: ModuleNotFoundError"),
+        ("tests.support.stages:", "has no ''"),
+    ],
+)
+def test_import_paths_that_lead_nowhere(path: str, message: str) -> None:
+    with pytest.raises(UnknownStage, match=message):
+        resolve([path], import_paths=True)
