@@ -1,0 +1,45 @@
+"""Application: the WSGI application: which path leads to which resource, and what happens to errors."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import falcon
+
+from app.api.fetch import FetchResource
+from app.api.healthz import HealthResource
+from app.api.problems import answer_defect, write_problem
+from app.api.readyz import ReadyResource
+from app.api.stages import StagesResource
+from app.engine.caller import CallerGone
+from app.engine.engine import Engine
+from app.settings import Settings
+
+
+class Application(falcon.App[falcon.Request, falcon.Response]):
+    """One worker's application.
+
+    draining  True once `drain` was called; what is in flight goes on, /readyz says no
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        super().__init__()
+        self.draining = False
+        self.set_error_serializer(write_problem)
+        self.add_error_handler(Exception, answer_defect)
+        self.add_error_handler(CallerGone, _let_through)
+        self.add_route("/v1/fetch", FetchResource(engine, settings))
+        self.add_route("/v1/stages", StagesResource())
+        self.add_route("/healthz", HealthResource())
+        self.add_route("/readyz", ReadyResource(lambda: self.draining))
+
+    def drain(self) -> None:
+        """The worker that runs us is about to stop. Does not wait; calling it again changes nothing."""
+        self.draining = True
+
+
+def _let_through(
+    request: falcon.Request, response: falcon.Response, error: Exception, params: dict[str, Any]
+) -> NoReturn:
+    """No answer is owed to a caller that is gone: the server ends the connection, and logs nothing."""
+    raise error

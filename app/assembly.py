@@ -1,0 +1,32 @@
+"""Assembly: settings -> wired objects. The only place where parts are put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.engine.engine import Engine
+from app.fetching.session import Session
+from app.fetching.slots import Slots
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.api.application import Application
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The engine of this process. Call it after monkey patching; it opens no connection."""
+    session = Session(
+        concurrency=settings.concurrency,
+        max_body_bytes=settings.max_body_bytes,
+        max_redirects=settings.max_redirects,
+        ca_bundle=settings.ca_bundle,
+    )
+    return Engine(session, Slots(settings.per_origin, total=settings.concurrency), concurrency=settings.concurrency)
+
+
+def build_application(settings: Settings) -> Application:
+    """The service's WSGI application of this process, with an engine of its own. As `build_engine`."""
+    # Only now: a batch has no use for a web framework, and starts faster without.
+    from app.api.application import Application
+
+    return Application(build_engine(settings), settings)
