@@ -1,0 +1,202 @@
+"""A batch that is killed, interrupted, crashed or out of disk: nothing is lost, and it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch import COMMAND, children_of, records, run_batch, running_batch
+from tests.support.origin import Origin, running_origin
+from tests.support.processes import HANG_GUARD_S, running_process, wait_until
+
+COUNT = 120
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with running_origin() as running:
+        yield running
+
+
+@pytest.fixture
+def source(origin: Origin, tmp_path: Path) -> Path:
+    """A list whose every tenth request waits at a gate."""
+    urls = [origin.url(f"/gate/held?n={n}" if n % 10 == 9 else f"/ok/{n}") for n in range(COUNT)]
+    path = tmp_path / "urls.txt"
+    path.write_text("".join(f"{url}\n" for url in urls))
+    return path
+
+
+def assert_whole(output: Path) -> None:
+    assert [record["index"] for record in records(output)] == list(range(COUNT))
+    assert all(record["ok"] for record in records(output))
+    assert not output.with_name(output.name + ".percore").exists()
+
+
+def recorded(work: Path) -> int:
+    """How many requests have their record in a work folder, whose files may be moved as we look."""
+    lines: set[bytes] = set()
+    for path in work.rglob("*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):
+            lines.update(path.read_bytes().splitlines())
+    return len(lines)
+
+
+def test_a_killed_child_is_replaced_and_its_shards_go_on(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with running_batch(
+        source, "-o", output, "--workers", "1", "--concurrency", "200", "--per-origin", "200"
+    ) as process:
+        origin.wait_waiting("held", n=COUNT // 10)
+        wait_until(lambda: recorded(tmp_path / "out.jsonl.percore") == COUNT - COUNT // 10, "the rest is recorded")
+        (child,) = children_of(process.pid)
+        os.kill(child, signal.SIGKILL)
+        process.wait_for_line("another takes its place")
+        origin.wait_waiting("held", n=COUNT // 10)
+        origin.open("held")
+        assert process.wait() == 0
+        assert "120 records: 120 ok, 0 failed" in process.stderr
+    assert_whole(output)
+    counts = origin.counts().requests
+    assert all(counts[f"/ok/{n}"] == 1 for n in range(COUNT) if n % 10 != 9), "what is recorded is not fetched again"
+
+
+def test_everything_killed_then_the_same_command(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    arguments = [source, "-o", output, "--workers", "2", "--concurrency", "200", "--per-origin", "200"]
+    with running_batch(*arguments) as process:
+        origin.wait_waiting("held", n=COUNT // 10)
+        wait_until(lambda: recorded(tmp_path / "out.jsonl.percore") == COUNT - COUNT // 10, "the rest is recorded")
+        children = children_of(process.pid)
+        process.signal(signal.SIGKILL)
+        process.wait()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "the children follow")
+    assert not output.exists()
+    origin.open("held")
+    status, said = run_batch(*arguments)
+    assert status == 0
+    assert f"{COUNT - COUNT // 10} from an earlier run" in said
+    assert_whole(output)
+    counts = origin.counts().requests
+    assert all(counts[f"/ok/{n}"] == 1 for n in range(COUNT) if n % 10 != 9)
+
+
+def test_ctrl_c_drains_and_the_same_command_goes_on(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    arguments = [source, "-o", output, "--workers", "1", "--concurrency", "10", "--drain-timeout", "3600"]
+    with running_batch(*arguments) as process:
+        origin.wait_waiting("held", n=8)
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        origin.open("held")
+        assert process.wait() == 130
+        assert "nothing is lost" in process.stderr
+    work = tmp_path / "out.jsonl.percore"
+    before = recorded(work)
+    assert 8 <= before < COUNT, "what was in flight was recorded, and nothing new was begun for long"
+    asked = origin.counts().total
+    status, _ = run_batch(*arguments)
+    assert status == 0
+    assert_whole(output)
+    assert origin.counts().total == asked + COUNT - before, "nothing is fetched twice"
+
+
+def test_ctrl_c_twice_lets_go_at_once(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with running_batch(source, "-o", output, "--drain-timeout", "3600") as process:
+        origin.wait_waiting("held", n=8)
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    wait_until(lambda: origin.counts().in_flight == 0, "nobody fetches any more")
+    origin.open("held")
+    assert run_batch(source, "-o", output, "--drain-timeout", "3600")[0] == 0
+    assert_whole(output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_are_the_first_step(origin: Origin, source: Path, tmp_path: Path, number: int) -> None:
+    with running_batch(source, "-o", tmp_path / "out.jsonl", "--drain-timeout", "0") as process:
+        origin.wait_waiting("held", n=8)
+        process.signal(number)
+        assert process.wait() == 130
+
+
+def test_ctrl_c_while_standard_input_is_silent(tmp_path: Path) -> None:
+    with running_batch("-", "-o", tmp_path / "out.jsonl", stdin=subprocess.PIPE) as process:
+        wait_until(lambda: len(children_of(process.pid)) > 0, "it has children")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "Traceback" not in process.stderr
+        assert "Fatal" not in process.stderr
+
+
+def test_a_request_that_kills_its_worker_is_given_up(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text("".join(f"{origin.url('/ok')}?{'poison' if n == 5 else n}\n" for n in range(64)))
+    arguments = ["--stage", "tests.support.stages:die", "--workers", "2", "--shard-size", "8"]
+    status, said = run_batch(source, "-o", tmp_path / "out.jsonl", *arguments)
+    assert status == 1
+    got = records(tmp_path / "out.jsonl")
+    assert [record["index"] for record in got] == list(range(64))
+    crashed = [record["index"] for record in got if not record["ok"]]
+    assert crashed == [5], "nobody else pays for it"
+    assert got[5]["error"]["kind"] == "worker_crashed"
+    assert said.count("another takes its place") == 3
+
+
+def test_the_same_command_twice_at_once(origin: Origin, source: Path, tmp_path: Path) -> None:
+    with running_batch(source, "-o", tmp_path / "out.jsonl") as process:
+        origin.wait_waiting("held", n=1)
+        status, said = run_batch(source, "-o", tmp_path / "out.jsonl")
+        assert (status, said) == (
+            2, f"fetch-batch: another fetch-batch (process {process.pid}) is writing {tmp_path}/out.jsonl\n",
+        )  # fmt: skip
+        origin.open("held")
+        assert process.wait() == 0
+    assert_whole(tmp_path / "out.jsonl")
+
+
+def test_another_jobs_work_is_not_gone_on_with(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with running_batch(source, "-o", output, "--drain-timeout", "0") as process:
+        origin.wait_waiting("held", n=1)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    status, said = run_batch(source, "-o", output, "--stage", "title")
+    assert status == 2
+    assert "--fresh starts over" in said
+    origin.open("held")
+    assert run_batch(source, "-o", output, "--stage", "title", "--fresh")[0] == 0
+    assert_whole(output)
+
+
+def test_a_full_disk_is_said_and_what_was_written_is_whole(origin: Origin, tmp_path: Path) -> None:
+    """On a small tmpfs of its own mount namespace, so that the disk is really full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    source = tmp_path / "urls.txt"
+    source.write_text("".join(f"{origin.url('/ok/20000')}?{n}\n" for n in range(200)))
+    batch = [*COMMAND, str(source), "-o", str(disk / "out.jsonl"), "--body", "text", "--progress", "none"]
+    keep = tmp_path / "kept"
+    script = 'mount -t tmpfs -o size=512k tmpfs "$0" && shift 0; "$@"; status=$?; cp -r "$0" "$KEEP"; exit $status'
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, str(disk), *batch]
+    probe = subprocess.run(["unshare", "--mount", "--map-root-user", "true"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("this machine allows no mount namespaces")
+    with running_process(command, env=os.environ | {"KEEP": str(keep)}) as process:
+        assert process.wait(timeout_s=4 * HANG_GUARD_S) == 3
+        assert "No space left on device" in process.stderr
+        assert process.stderr.count("\n") == 1, process.stderr
+    work = keep / "out.jsonl.percore"
+    lines = [line for path in work.rglob("*.jsonl") for line in path.read_bytes().splitlines(keepends=True)]
+    assert lines
+    assert all(line.endswith(b"}\n") for line in lines)
+    assert not (keep / "out.jsonl").exists()

@@ -1,0 +1,335 @@
+"""fetch-batch from end to end, against real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch import records, run_batch, running_batch
+from tests.support.nginx import serve_folder
+from tests.support.origin import Origin, body_of, running_origin
+from tests.support.ports import refused_port
+from tests.support.processes import ROOT
+from tests.support.site import doc_folder, doc_pages
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    with running_origin() as running:
+        yield running
+
+
+def write_list(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+# What each fault of the origin becomes; None is an ok record.
+KINDS: dict[str, str | None] = {
+    "/ok": None,
+    "/html": None,
+    "/gzip": None,
+    "/deflate": None,
+    "/no-content-length": None,
+    "/big-chunked/5000": None,
+    "/redirect/3": None,
+    "/many-1xx/5": None,
+    "/overlong": None,
+    "/redirect-nowhere": None,
+    "/status/404": "http_status",
+    "/status/500": "http_status",
+    "/redirect-loop": "too_many_redirects",
+    "/redirect-ever": "too_many_redirects",
+    "/redirect-scheme": "unsupported_scheme",
+    "/redirect-bad": "bad_response",
+    "/drop": "connection_lost",
+    "/drop-after-headers": "connection_lost",
+    "/reset": "connection_lost",
+    "/reset-mid-body": "connection_lost",
+    "/truncate": "connection_lost",
+    "/truncate-chunked": "connection_lost",
+    "/bad-chunk": "bad_response",
+    "/bad-status-line": "bad_response",
+    "/not-http": "bad_response",
+    "/bad-gzip": "bad_response",
+    "/header-flood": "bad_response",
+    "/big/300000": "body_too_large",
+    "/gzip-bomb/300000": "body_too_large",
+    "/drip/0.01": "timeout",
+    "/slow-headers": "timeout",
+    "/gate/never-opened": "timeout",
+    "/stage/never-opened": "timeout",
+}
+
+
+def test_every_fault_is_one_record_of_its_kind(origin: Origin, tmp_path: Path) -> None:
+    with refused_port() as port:
+        expected: list[tuple[str, str | None]] = [(origin.url(path), kind) for path, kind in KINDS.items()]
+        expected += [
+            (f"http://127.0.0.1:{port}/", "connect_failed"),
+            ("http://name-that-is-not.invalid/", "name_not_resolved"),
+            ("ftp://127.0.0.1/", "unsupported_scheme"),
+            ("127.0.0.1/no-scheme", "invalid_request"),
+            ("http://" + "a" * 70 + ".example/", "invalid_request"),
+        ]
+        # Only what never ends gets a short deadline: everything else may take as long as a slow machine needs.
+        lines = [json.dumps({"url": url, "timeout_s": 0.5 if kind == "timeout" else 60}) for url, kind in expected]
+        source = write_list(tmp_path / "in.jsonl", [*lines, "{not json", json.dumps({"address": "x"})])
+        status, said = run_batch(source, "-o", tmp_path / "out.jsonl", "--retries", "0", "--max-body", "200000")
+    got = records(tmp_path / "out.jsonl")
+    assert [(record["url"], (record["error"] or {}).get("kind")) for record in got[:-2]] == expected
+    assert [record["error"]["kind"] for record in got[-2:]] == ["invalid_request", "invalid_request"]
+    assert [record["index"] for record in got] == list(range(len(got)))
+    assert status == 1
+    assert f"{len(got)} records" in said
+    for record in got:
+        assert record["ok"] == (record["error"] is None)
+        if record["error"]:
+            assert "\n" not in record["error"]["message"]
+            assert "object at 0x" not in record["error"]["message"]
+
+
+def test_a_real_site_among_faults(origin: Origin, tmp_path: Path) -> None:
+    pages = doc_pages()
+    faults = ["/delay/0.01", "/drop", "/truncate", "/reset", "/redirect-loop"]
+    with serve_folder(doc_folder(), tmp_path / "nginx") as site:
+        urls: list[str] = []
+        hashes: list[str | None] = []
+        for number, page in enumerate(pages):
+            urls.append(site.url(page.path))
+            hashes.append(page.sha256)
+            if number % 5 == 0:
+                urls.append(origin.url(f"{faults[number // 5 % len(faults)]}?n={number}"))
+                hashes.append(None)
+        # Somebody who does not speak TLS.
+        urls.append(site.url("/").replace("http:", "https:"))
+        hashes.append(None)
+        source = write_list(tmp_path / "urls.txt", urls)
+        status, _ = run_batch(
+            source, "-o", tmp_path / "out.jsonl", "--stage", "sha256", "--workers", "2", "--retries", "0"
+        )
+    assert status == 1
+    got = records(tmp_path / "out.jsonl")
+    assert [record["url"] for record in got] == urls
+    for record, sha256 in zip_longest(got, hashes):
+        if sha256 is not None:
+            assert record["stages"] == {"sha256": sha256}, record
+        elif "/delay/" in record["url"]:
+            assert record["ok"]
+        elif record["url"].startswith("https:"):
+            assert record["error"]["kind"] == "tls_failed"
+        else:
+            assert record["error"]["kind"] in {"connection_lost", "too_many_redirects"}
+    # The files' own hashes were computed by this test; here is another opinion on some of them.
+    some = pages[:20]
+    out = subprocess.run(
+        ["sha256sum", *(page.file for page in some)], capture_output=True, text=True, check=True
+    ).stdout
+    assert [line.split()[0] for line in out.splitlines()] == [page.sha256 for page in some]
+
+
+def test_the_record_is_the_contract(origin: Origin, tmp_path: Path) -> None:
+    line = json.dumps({"url": origin.url("/redirect/1"), "id": "a-7", "meta": {"row": [1, None]}})
+    source = write_list(tmp_path / "in.jsonl", [line])
+    status, _ = run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", "sha256", "--body", "text")
+    assert status == 0
+    (record,) = records(tmp_path / "out.jsonl")
+    assert list(record) == [
+        "index", "id", "url", "ok", "status", "final_url", "headers", "bytes",
+        "elapsed_s", "attempts", "stages", "error", "body", "meta",
+    ]  # fmt: skip
+    body = body_of(record["bytes"])
+    assert record["final_url"] == origin.url("/redirect/0")
+    assert record["bytes"] > 0
+    assert record["body"] == body.decode()
+    assert record["headers"]["content-type"].startswith("text/html")
+    assert (record["id"], record["meta"], record["attempts"], record["error"]) == ("a-7", {"row": [1, None]}, 1, None)
+
+
+def test_requests_are_sent_as_they_were_asked_for(origin: Origin, tmp_path: Path) -> None:
+    line = json.dumps(
+        {"url": origin.url("/echo"), "method": "PUT", "headers": {"x-own": "1", "X-Both": "own"}, "body": "é"}
+    )
+    source = write_list(tmp_path / "in.jsonl", [line])
+    run_batch(
+        source, "-o", tmp_path / "out.jsonl", "--stage", "json", "--header", "x-both: shared", "--header", "X-Shared: 2"
+    )
+    echo = records(tmp_path / "out.jsonl")[0]["stages"]["json"]
+    assert echo["method"] == "PUT"
+    assert echo["body"] == "é"
+    headers = {name.lower(): value for name, value in dict(echo["headers"]).items()}
+    assert (headers["x-own"], headers["x-both"], headers["x-shared"]) == ("1", "own", "2")
+
+
+def test_retries_count_their_attempts(origin: Origin, tmp_path: Path) -> None:
+    key = tmp_path.name
+    urls = [
+        origin.url(f"/flaky-status/{key}-a/2/503"),
+        origin.url(f"/flaky-status/{key}-b/9/503"),
+        origin.url("/status/404"),
+    ]
+    source = write_list(tmp_path / "urls.txt", urls)
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--retries", "2")
+    assert [(record["ok"], record["attempts"]) for record in records(tmp_path / "out.jsonl")] == [
+        (True, 3), (False, 3), (False, 1),
+    ]  # fmt: skip
+
+
+def test_cookies_live_for_one_fetch(origin: Origin, tmp_path: Path) -> None:
+    urls = [origin.url("/set-cookie?name=a&value=b"), origin.url("/echo")]
+    source = write_list(tmp_path / "urls.txt", urls)
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", "json", "--concurrency", "1", "--workers", "1")
+    assert "cookie" not in json.dumps(records(tmp_path / "out.jsonl")[1]["stages"]["json"]).lower()
+
+
+def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:
+    with running_origin() as origin:
+        source = write_list(tmp_path / "urls.txt", [origin.url(f"/delay/0.01?n={n}") for n in range(200)])
+        run_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "2", "--per-origin", "3")
+        assert 1 <= origin.counts().most_in_flight <= 6
+        assert origin.counts().total == 200
+
+
+def test_stages_of_the_users_own(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "mystages.py").write_text("def size(page):\n    return len(page.content)\n")
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok/1234"), origin.url("/ok/5")])
+    arguments = ["--stage", "mystages:size", "--stage", "tests.support.stages:fail", "--stage", "sha256"]
+    status, _ = run_batch("urls.txt", "-o", "out.jsonl", *arguments, cwd=tmp_path)
+    assert status == 1
+    first, second = records(tmp_path / "out.jsonl")
+    assert (first["stages"], second["stages"]) == ({"size": 1234}, {"size": 5})
+    assert first["error"] == {
+        "kind": "stage_failed",
+        "message": f"ValueError: no luck with {origin.url('/ok/1234')}",
+        "stage": "fail",
+    }
+    assert source.exists()
+
+
+def test_a_value_that_is_no_json_is_the_stages_failure(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", "tests.support.stages:not_json")
+    error = records(tmp_path / "out.jsonl")[0]["error"]
+    assert (error["kind"], error["stage"]) == ("stage_failed", "not_json")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_each_child_has_its_own_core(origin: Origin, tmp_path: Path) -> None:
+    with running_origin() as held:
+        source = write_list(tmp_path / "urls.txt", [held.url(f"/gate/go?n={n}") for n in range(64)])
+        arguments = ["--stage", "tests.support.stages:where", "--workers", "2", "--pin", "on"]
+        with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+            held.wait_waiting("go", n=16)  # 8 from each child: both are at work
+            held.open("go")
+            assert process.wait() == 0
+    cores = {tuple(record["stages"]["where"]) for record in records(tmp_path / "out.jsonl")}
+    assert len(cores) == 2
+    assert all(len(core) == 1 for core in cores)
+
+
+def test_standard_input(origin: Origin, tmp_path: Path) -> None:
+    with running_batch("-", "-o", tmp_path / "out.jsonl", stdin=subprocess.PIPE) as process:
+        process.stdin.write(f"{origin.url('/ok/1')}\n\n# note\n{origin.url('/ok/2')}".encode())
+        process.stdin.close()
+        assert process.wait() == 0
+    assert [(record["index"], record["bytes"]) for record in records(tmp_path / "out.jsonl")] == [(0, 1), (3, 2)]
+
+
+def test_csv(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(
+        tmp_path / "in.csv", ["name,Link", f"a,{origin.url('/ok/1')}", "b,", f"c,{origin.url('/ok/3')}"]
+    )
+    status, _ = run_batch(source, "-o", tmp_path / "out.jsonl", "--url-column", "Link")
+    assert status == 1
+    got = records(tmp_path / "out.jsonl")
+    assert [(record["ok"], record.get("meta")) for record in got] == [
+        (True, {"name": "a"}), (False, {"name": "b"}), (True, {"name": "c"}),
+    ]  # fmt: skip
+
+
+def test_an_empty_list_is_an_empty_output(tmp_path: Path) -> None:
+    status, said = run_batch(write_list(tmp_path / "urls.txt", ["# nothing"]), "-o", tmp_path / "out.jsonl")
+    assert (status, (tmp_path / "out.jsonl").read_text()) == (0, "")
+    assert "0 records" in said
+
+
+def test_a_folder_of_shards(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url(f"/ok/{n}") for n in range(70)])
+    status, _ = run_batch(source, "-o", f"{tmp_path}/out/", "--shard-size", "10")
+    assert status == 0
+    files = sorted((tmp_path / "out").iterdir())
+    assert [record["bytes"] for file in files for record in records(file)] == list(range(70))
+    assert not (tmp_path / "out.percore").exists()
+
+
+def test_progress_for_machines(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/gate/held")])
+    with running_batch(source, "-o", tmp_path / "out.jsonl", "--progress", "json") as process:
+        line = json.loads(process.wait_for_line('"in_flight":1'))
+        origin.open("held")
+        assert process.wait() == 0
+    assert (line["done"], line["total"]) == (0, 1)
+
+
+UNUSABLE = {
+    "no input": (["missing.txt", "-o", "out.jsonl"], "can't read missing.txt: No such file"),
+    "a folder as input": ([".", "-o", "out.jsonl", "--format", "txt"], "can't read .: Is a directory"),
+    "an unknown format": (["urls", "-o", "out.jsonl"], "can't tell the format of 'urls'"),
+    "an unknown stage": (
+        ["urls.txt", "-o", "out.jsonl", "--stage", "nonsense"],
+        "no stage 'nonsense'; there are sha256",
+    ),
+    "a stage that can't be imported": (["urls.txt", "-o", "out.jsonl", "--stage", "nowhere:x"], "can't be imported"),
+    "an unknown option": (["urls.txt", "-o", "out.jsonl", "--nonsense"], "No such option"),
+    "a bad number": (["urls.txt", "-o", "out.jsonl", "--retries", "-1"], "expected `int` >= 0"),
+    "a bad choice": (["urls.txt", "-o", "out.jsonl", "--pin", "perhaps"], "expected `auto`, `on` or `off`"),
+    "a bad header": (["urls.txt", "-o", "out.jsonl", "--header", "nocolon"], "NAME:VALUE"),
+    "no output": (["urls.txt"], "Missing option '-o'"),
+    "no place for the output": (["urls.txt", "-o", "no/such/out.jsonl"], "can't write no/such/out.jsonl"),
+    "a CSV without URLs": (["in.csv", "-o", "out.jsonl"], "no column 'url'"),
+    "an output that exists": (["urls.txt", "-o", "there.jsonl"], "never overwritten"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_can_be_mended_is_said_before_anything_is_fetched(case: str, tmp_path: Path) -> None:
+    arguments, message = UNUSABLE[case]
+    with running_origin() as origin:
+        write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+        write_list(tmp_path / "urls", [origin.url("/ok")])
+        write_list(tmp_path / "in.csv", ["address", origin.url("/ok")])
+        write_list(tmp_path / "there.jsonl", ["precious"])
+        status, said = run_batch(*arguments, cwd=tmp_path)
+        assert origin.counts().total == 0
+    assert status == 2
+    assert message in said
+    assert said.count("\n") == 1
+    assert said.startswith("fetch-batch: ")
+    assert (tmp_path / "there.jsonl").read_text() == "precious\n"
+
+
+def test_a_bad_variable_is_named(tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [])
+    status, said = run_batch(source, "-o", tmp_path / "out.jsonl", PERCORE_CONCURRENCY="none")
+    assert (status, said) == (2, "fetch-batch: PERCORE_CONCURRENCY='none': expected `int`, got `str`\n")
+
+
+def test_fresh_replaces_an_output(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    write_list(tmp_path / "out.jsonl", ["old"])
+    assert run_batch(source, "-o", tmp_path / "out.jsonl", "--fresh")[0] == 0
+    assert len(records(tmp_path / "out.jsonl")) == 1
+
+
+def test_help_names_every_option() -> None:
+    with running_batch("--help") as process:
+        assert process.wait() == 0
+        for option in ("--stage", "--workers", "--per-origin", "--drain-timeout", "--fresh"):
+            assert option in process.stdout
+    assert (ROOT / "bin/fetch-batch").exists()

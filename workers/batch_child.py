@@ -1,0 +1,46 @@
+"""One child of a batch: a pinned, monkey-patched process that fetches shards. Started by workers.supervisor only.
+
+Usage: python -P -m workers.batch_child SOCKET BLACK_BOX CORE (two descriptors; CORE is "-" for none)
+
+The order of the first lines is the point of this file: pin, so that every thread inherits the core; patch, before
+anything imports sockets; only then import what fetches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Serve the parent on the socket given until it says that there is no more, or goes away."""
+    descriptor, black_box, core = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    # What a stage starts must not keep the socket open after our end.
+    os.set_inheritable(descriptor, False)
+    os.set_inheritable(black_box, False)
+    if core != "-":
+        _pin(int(core))
+
+    from gevent import monkey
+
+    monkey.patch_all()
+
+    # Stages given as module:function are found from the folder that the user stands in; last, so that nothing
+    # there can take the place of a module of ours.
+    sys.path.append(os.getcwd())
+
+    from workers.batch_worker import BatchWorker
+    from workers.black_box import BlackBox
+
+    sys.exit(BatchWorker(descriptor, BlackBox(black_box)).run())
+
+
+def _pin(core: int) -> None:
+    from workers.affinity import pin
+
+    if why := pin(os.getpid(), core):
+        sys.stderr.write(f"fetch-batch: not pinned to CPU {core}: {why}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Batch worker: what a child does with its shards: fetch, record, report.
+
+One greenlet reads the parent's messages, one obeys them, one reports counts, one records outcomes. Entries flow
+from the shards at hand through the engine, outcomes flow back to their shards. When the parent is gone (its end
+of the socket is closed), so are we, at once: what is recorded is safe and the rest is nobody's yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gevent
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+from gevent.pool import Group
+from gevent.queue import Queue
+
+from app.assembly import build_engine
+from app.engine.engine import Engine
+from app.engine.shard_run import ShardRun
+from app.errors import OutputError, UsageError
+from app.model.outcome import Outcome
+from app.model.request import Entry
+from app.policy.sharding import shard_of
+from app.sinks.jsonl import count_kinds
+from app.stages.registry import resolve
+from app.telemetry.log import configure
+from workers.black_box import BlackBox
+from workers.messages import (
+    Began,
+    Begin,
+    Count,
+    Drain,
+    Fault,
+    NoMoreShards,
+    Ready,
+    Refused,
+    ShardDone,
+    TakeShard,
+    ToChild,
+    ToParent,
+    Want,
+    child_inbox,
+    to_frame,
+)
+from workers.work_folder import part_path, shard_path
+
+_log = logging.getLogger("percore.batch")
+
+_REPORT_EVERY_S = 0.2
+
+# One shard to work on and one in hand, so that the next is here when the first runs out of entries.
+_SHARDS_WANTED = 2
+
+EXIT_FAULT = 3
+
+
+class BatchWorker:
+    """Serves one parent over the socket `descriptor`; notes in `black_box` whose stages are running."""
+
+    def __init__(self, descriptor: int, black_box: BlackBox) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._black_box = black_box
+        self._inbox: Queue[ToChild] = Queue()
+        self._shards: Queue[TakeShard | None] = Queue()
+        self._runs: dict[int, ShardRun] = {}  # begun and not finished, by shard number
+        self._draining = Event()
+        self._sending = BoundedSemaphore(1)
+        self._changed: set[int] = set()  # numbers of shards with records that were not reported
+        self._finishing = Group()
+        self._fault: OutputError | None = None
+        self._recorder: gevent.Greenlet[..., None]
+
+    def run(self) -> int:
+        """Work until the job is over; the process's exit status. Yields to the hub."""
+        gevent.spawn(self._read)
+        begin = self._inbox.get()
+        assert isinstance(begin, Begin)
+        configure(begin.settings.log_level)
+        try:
+            stages = resolve(begin.stages, import_paths=True)
+        except UsageError as error:
+            self._send(Refused(str(error)))
+            return 0
+        engine = build_engine(begin.settings)
+        self._send(Ready())
+        for _ in range(_SHARDS_WANTED):
+            self._send(Want())
+        outcomes = engine.run(self._entries(begin), stages=stages, options=begin.options, on_stage=self._black_box.note)
+        self._recorder = gevent.spawn(self._record_all, outcomes, begin.shard_size)
+        gevent.spawn(self._obey)
+        reporter = gevent.spawn(self._report, engine)
+        self._recorder.join()
+        self._finishing.join()
+        reporter.kill()
+        for run in self._runs.values():
+            run.close()
+        self._send_count(in_flight=0)
+        return self._verdict()
+
+    def _verdict(self) -> int:
+        if self._fault is not None:
+            self._send(Fault(str(self._fault)))
+            return EXIT_FAULT
+        return 0 if self._recorder.exception is None else 1
+
+    def _record_all(self, outcomes: Generator[Outcome], shard_size: int) -> None:
+        # Closed here and now also when this greenlet is killed, not whenever the generator is collected.
+        with closing(outcomes):
+            try:
+                for outcome in outcomes:
+                    self._record(outcome, shard_size)
+            except OutputError as error:
+                self._fault = error
+
+    def _record(self, outcome: Outcome, shard_size: int) -> None:
+        run = self._runs[shard_of(outcome.index, shard_size)]
+        run.record(outcome)
+        self._changed.add(run.number)
+        if run.is_complete:
+            self._finish(run)
+
+    def _finish(self, run: ShardRun) -> None:
+        """Finish a complete shard beside the fetching; whoever kills the recorder does not interrupt it."""
+        del self._runs[run.number]
+        self._changed.discard(run.number)
+        self._finishing.spawn(self._finish_in_thread, run)
+
+    def _finish_in_thread(self, run: ShardRun) -> None:
+        # It waits for the disk, which would stop the hub.
+        error = gevent.get_hub().threadpool.apply(_finish_or_say, (run,))
+        if error is None:
+            self._send(ShardDone(run.number, run.kinds))
+        else:
+            self._fault = error
+            self._recorder.kill(block=False)
+
+    def _entries(self, begin: Begin) -> Iterator[Entry]:
+        """Every entry to be fetched, shard after shard, as the parent hands them out."""
+        folder = Path(begin.folder)
+        while True:
+            taken = self._shards.get()
+            if taken is None or self._draining.is_set():
+                return
+            self._send(Want())
+            shard = taken.shard
+            final_path = shard_path(folder, shard.number)
+            if final_path.exists():
+                # Another worker finished it, and died before it could say so.
+                self._send(ShardDone(shard.number, count_kinds(final_path)))
+                continue
+            run = ShardRun(shard, begin.entry_form, part_path(folder, shard.number), final_path)
+            self._runs[shard.number] = run
+            self._send(Began(shard.number, run.kinds))
+            if taken.give_up:
+                run.give_up()
+            elif taken.condemned:
+                run.give_up(taken.condemned)
+            if run.is_complete:
+                self._finish(run)
+                continue
+            for entry in run.entries():
+                if self._draining.is_set():
+                    return
+                yield entry
+
+    def _read(self) -> None:
+        """Sort the parent's messages; its silence for good ends this process."""
+        inbox = child_inbox()
+        while data := self._socket.recv(1 << 18):
+            for message in inbox.feed(data):
+                if isinstance(message, TakeShard):
+                    self._shards.put(message)
+                elif isinstance(message, NoMoreShards):
+                    self._shards.put(None)
+                else:
+                    self._inbox.put(message)
+        os._exit(1)
+
+    def _obey(self) -> None:
+        while True:
+            message = self._inbox.get()
+            if isinstance(message, Drain):
+                self._draining.set()
+                self._shards.put(None)
+                gevent.spawn_later(message.limit_s, self._recorder.kill)
+
+    def _report(self, engine: Engine) -> None:
+        while True:
+            gevent.sleep(_REPORT_EVERY_S)
+            self._send_count(engine.statistics().in_flight)
+
+    def _send_count(self, in_flight: int) -> None:
+        counts = {number: dict(self._runs[number].kinds) for number in self._changed}
+        self._changed.clear()
+        self._send(Count(counts, in_flight))
+
+    def _send(self, message: ToParent) -> None:
+        # A frame may go out in pieces, with other greenlets running in between.
+        with self._sending:
+            self._socket.sendall(to_frame(message))
+
+
+def _finish_or_say(run: ShardRun) -> OutputError | None:
+    """The error as a value: gevent prints what is raised in its threads."""
+    try:
+        run.finish()
+    except OutputError as error:
+        return error
+    return None

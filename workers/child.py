@@ -1,0 +1,102 @@
+"""Child: the parent's side of one batch child: its process, its core, its socket, the shards it has in hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from app.policy.sharding import Shard
+from workers.affinity import WIDE_CPUS, format_cpus
+from workers.black_box import BlackBox
+from workers.messages import ToChild, ToParent, parent_inbox, to_frame
+
+_READ_BYTES = 1 << 18
+
+
+class Child:
+    """A running child process. Never waits: reads what is there, sends what the socket takes.
+
+    core  the CPU that it pins itself to, None for no pin
+    wide  CPUs that code which must not be pinned may use
+    """
+
+    def __init__(self, core: int | None, wide: frozenset[int]) -> None:
+        self.core = core
+        self.shards: dict[int, Shard] = {}  # handed out and not finished
+        self.began_with: dict[int, int] = {}  # records that each of them had when this child took it up
+        self.is_ready = False
+        self.in_flight = 0
+        self._inbox = parent_inbox()
+        self._outgoing = bytearray()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._socket = ours
+        self._black_box = BlackBox()
+        handed_on = [theirs.fileno(), self._black_box.descriptor]
+        with theirs:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "workers.batch_child"),
+                    *map(str, handed_on),
+                    "-" if core is None else str(core),
+                ],
+                pass_fds=handed_on,
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what a stage prints must not get between the records of a parent that writes to stdout
+                env=os.environ | {WIDE_CPUS: format_cpus(wide)},
+                process_group=0,  # ctrl-C is the parent's to answer
+            )
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._socket.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether `flush` is to be called when the socket takes more."""
+        return bool(self._outgoing)
+
+    def send(self, message: ToChild) -> None:
+        """Queue a message and send what can be sent now."""
+        self._outgoing += to_frame(message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what can be sent now. A child that is gone is found out by `receive`."""
+        try:
+            while self._outgoing:
+                del self._outgoing[: self._socket.send(self._outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._outgoing.clear()
+
+    def receive(self) -> Iterator[ToParent] | None:
+        """The messages that are there; None once the child has closed its end."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return iter(())
+        except OSError:
+            return None
+        return self._inbox.feed(data) if data else None
+
+    def kill(self) -> None:
+        """End it at once, and whatever it has started in its process group."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def reap(self) -> tuple[int, int | None]:
+        """Wait for its end, which has begun.
+
+        Returns the exit status, negative for a signal, and the index of the request whose stages were running.
+        """
+        self._socket.close()
+        status = self.process.wait()
+        running = self._black_box.read()
+        self._black_box.close()
+        return status, running

@@ -1,0 +1,60 @@
+"""Drain: from signals to the three steps of stopping.
+
+    1  SIGINT, SIGTERM or SIGHUP  take no more, let what is in flight end, up to the drain limit
+    2  a second SIGINT            let go of what is in flight
+    3  a third one                kill
+
+A signal only raises the step; the loop that waits on `fileno()` wakes up and acts. Nothing is done in a handler.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from types import FrameType
+
+STEP_DRAIN = 1
+STEP_CANCEL = 2
+STEP_KILL = 3
+
+_CATCH = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopSignals:
+    """A context in which stop signals are counted instead of ending the process. Main thread only."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def __enter__(self) -> StopSignals:
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, self._on_signal) for number in _CATCH}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self._reader.close()
+        self._writer.close()
+
+    def fileno(self) -> int:
+        """Readable after a signal."""
+        return self._reader.fileno()
+
+    def clear(self) -> None:
+        """Make `fileno()` unreadable again."""
+        try:
+            while self._reader.recv(64):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.step = min(self.step + 1, STEP_KILL)
+        else:
+            self.step = max(self.step, STEP_DRAIN)

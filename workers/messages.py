@@ -1,0 +1,144 @@
+"""Messages between a batch's parent and its children, and their form on the wire.
+
+A frame is four bytes of length (big-endian) and a msgpack body. Parent and children are always of the same
+version, since one starts the other: there is no negotiation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from app.model.job import FetchOptions
+from app.policy.sharding import Shard
+from app.settings import Settings
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """Parent to child, first: everything that holds for the whole job.
+
+    folder      the job's work folder
+    entry_form  what each line of a shard is: see app.sources.entry
+    """
+
+    settings: Settings
+    options: FetchOptions
+    stages: list[str]
+    entry_form: str
+    shard_size: int
+    folder: str
+
+
+class TakeShard(msgspec.Struct, frozen=True, tag=True):
+    """Parent to child, in answer to Want.
+
+    condemned  indexes that have cost too many workers: to be recorded as crashed, not run
+    give_up    the whole shard has: record all that is open as crashed
+    """
+
+    shard: Shard
+    condemned: frozenset[int] = frozenset()
+    give_up: bool = False
+
+
+class NoMoreShards(msgspec.Struct, frozen=True, tag=True):
+    """Parent to child, in answer to Want: finish what you have, then leave."""
+
+
+class Drain(msgspec.Struct, frozen=True, tag=True):
+    """Parent to child: begin no more requests; those in flight may go on for `limit_s` seconds."""
+
+    limit_s: float
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: the stages were found, shards may come."""
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: the job can't be done as it was asked for (an unknown stage). Nothing was fetched."""
+
+    message: str
+
+
+class Want(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: there is room for one more shard."""
+
+
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: a shard was taken up; `kinds` counts the records that an earlier worker left in it."""
+
+    number: int
+    kinds: dict[str, int]
+
+
+class Count(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent, a few times a second.
+
+    shards     shard number -> counts of its records by kind: whole counts, so that a dead child's successor
+               replaces them; only shards that have changed
+    in_flight  requests begun and not recorded, at this moment
+    """
+
+    shards: dict[int, dict[str, int]]
+    in_flight: int
+
+
+class ShardDone(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: the shard's final file is in place; `kinds` counts its records."""
+
+    number: int
+    kinds: dict[str, int]
+
+
+class Fault(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent, last: the machine refuses (a full disk); repeating would not help."""
+
+    message: str
+
+
+ToChild = Begin | TakeShard | NoMoreShards | Drain
+ToParent = Ready | Refused | Want | Began | Count | ShardDone | Fault
+
+M = TypeVar("M")
+
+_LENGTH_BYTES = 4
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def to_frame(message: ToChild | ToParent) -> bytes:
+    """The bytes of one message."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+class Inbox(Generic[M]):
+    """Puts the messages of one direction together from whatever pieces arrive."""
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[M]) -> None:
+        self._decoder = decoder
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[M]:
+        """The messages that `data` completes."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH_BYTES:end])
+            del self._buffer[:end]
+            yield self._decoder.decode(body)
+
+
+def child_inbox() -> Inbox[ToChild]:
+    """What a child reads."""
+    return Inbox(msgspec.msgpack.Decoder(ToChild))
+
+
+def parent_inbox() -> Inbox[ToParent]:
+    """What the parent reads."""
+    return Inbox(msgspec.msgpack.Decoder(ToParent))

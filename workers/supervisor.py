@@ -1,0 +1,283 @@
+"""Supervisor: the parent of a batch. Hands out shards, replaces children that die, stops in three steps.
+
+It runs no stage and fetches nothing, so ctrl-C is always answered; it is plain Python on one selector, and
+nothing in its loop waits. A shard belongs to the child that it was handed to until that child says that its file
+is in place; a child's death gives its shards back, and its successor goes on where the parts end.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from app.errors import OutputError, PercoreError, UsageError
+from app.policy.sharding import Shard
+from workers.affinity import choose_core
+from workers.child import Child
+from workers.drain import STEP_CANCEL, STEP_DRAIN, STEP_KILL, StopSignals
+from workers.feed import Feed
+from workers.messages import (
+    Began,
+    Begin,
+    Count,
+    Drain,
+    Fault,
+    NoMoreShards,
+    Ready,
+    Refused,
+    ShardDone,
+    TakeShard,
+    ToParent,
+    Want,
+)
+from workers.progress import Progress
+from workers.tally import Tally
+
+# A request that kills its worker should not be tried for ever, nor be given up for one worker's bad luck.
+_REQUEST_DEATHS = 3
+
+# Nor a shard on which workers die, nobody knows at what, without having added a single record to it.
+_BARREN_SHARD_DEATHS = 5
+
+# How many more shards one child may have in hand than another: so many, that none waits for the next; so few, that
+# the child that began first does not take a short list all for itself.
+_LEAD = 2
+
+# Children answer Drain by themselves at its limit; only one that is stuck is ended from here.
+_DRAIN_GRACE_S = 0.5
+
+
+class Supervisor:
+    """One run of a batch. Call `run` once.
+
+    begin    what every child is told first
+    workers  how many children
+    cores    CPUs to pin them to, in order; empty for no pin
+    wide     CPUs that this process may use
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        feed: Feed,
+        tally: Tally,
+        progress: Progress,
+        *,
+        workers: int,
+        cores: Sequence[int],
+        wide: frozenset[int],
+        drain_limit_s: float,
+    ) -> None:
+        self._begin = begin
+        self._feed = feed
+        self._tally = tally
+        self._progress = progress
+        self._workers = workers
+        self._cores = tuple(cores)
+        self._wide = wide
+        self._drain_limit_s = drain_limit_s
+        self._selector = selectors.DefaultSelector()
+        self._children: list[Child] = []
+        self._hungry: list[Child] = []  # one entry for each Want that is not answered
+        self._returned: deque[Shard] = deque()  # of children that died
+        self._deaths: Counter[int] = Counter()  # by index of the request that was running
+        self._barren_deaths: Counter[int] = Counter()  # by shard number
+        self._begun: set[int] = set()  # numbers of shards that a child has taken up
+        self._step = 0
+        self._kill_at_s: float | None = None
+        self._problem: PercoreError | None = None
+
+    def run(self) -> bool:
+        """Work to the end; whether every shard is finished (False: stopped by signal).
+
+        Raises UsageError when a child refuses the job (nothing was fetched), OutputError when records can't be
+        stored any more. No child is left behind in any case.
+        """
+        with StopSignals() as signals, self._selector:
+            self._selector.register(signals, selectors.EVENT_READ, signals.clear)
+            self._selector.register(self._feed, selectors.EVENT_READ, self._feed.clear)
+            try:
+                for _ in range(self._workers):
+                    self._spawn()
+                while self._children:
+                    for key, _ in self._selector.select(self._patience_s()):
+                        key.data()
+                    self._obey(signals.step)
+                    self._hand_out()
+                    self._count_skipped()
+                    self._watch_unsent()
+                    self._progress.update(self._tally, sum(child.in_flight for child in self._children))
+            finally:
+                for child in self._children:
+                    child.kill()
+                    child.reap()
+        if self._problem is not None:
+            raise self._problem
+        return self._step == 0
+
+    # Children
+
+    def _spawn(self) -> None:
+        core = choose_core(self._cores, (child.core for child in self._children)) if self._cores else None
+        child = Child(core, self._wide)
+        self._children.append(child)
+        self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
+        child.send(self._begin)
+
+    def _on_child(self, child: Child) -> None:
+        child.flush()
+        messages = child.receive()
+        if messages is None:
+            self._bury(child)
+            return
+        for message in messages:
+            self._on_message(child, message)
+
+    def _on_message(self, child: Child, message: ToParent) -> None:
+        match message:
+            case Ready():
+                child.is_ready = True
+            case Want():
+                self._hungry.append(child)
+            case Began(number, kinds):
+                self._tally.set_open(number, kinds)
+                if number not in self._begun:
+                    self._begun.add(number)
+                    self._tally.resumed += sum(kinds.values())
+                child.began_with[number] = sum(kinds.values())
+            case Count(shards, in_flight):
+                for number, kinds in shards.items():
+                    self._tally.set_open(number, kinds)
+                child.in_flight = in_flight
+            case ShardDone(number, kinds):
+                self._tally.finish(number, kinds)
+                self._begun.discard(number)
+                del child.shards[number]
+                child.began_with.pop(number, None)
+            case Refused(text):
+                self._stop_for(UsageError(text))
+            case Fault(text):
+                self._stop_for(OutputError(text))
+
+    def _bury(self, child: Child) -> None:
+        """A child has gone: in order, or not."""
+        self._selector.unregister(child)
+        self._children.remove(child)
+        self._hungry = [other for other in self._hungry if other is not child]
+        status, running = child.reap()
+        if self._step or self._problem or (status == 0 and not child.shards):
+            return
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        if not child.is_ready:
+            self._stop_for(PercoreError(f"a worker {how} before it began; its own message stands above"))
+            return
+        self._progress.say(f"fetch-batch: worker {child.process.pid} {how}; another takes its place")
+        self._blame(child, running)
+        self._returned.extend(shard for _, shard in sorted(child.shards.items()))
+        self._spawn()
+
+    def _blame(self, child: Child, running: int | None) -> None:
+        """Count a death: against the request that was running, else against shards that made no progress."""
+        if running is not None:
+            self._deaths[running] += 1
+            return
+        for number in child.shards:
+            if self._tally.open_total(number) > child.began_with.get(number, 0):
+                self._barren_deaths[number] = 0
+            else:
+                self._barren_deaths[number] += 1
+
+    # Shards
+
+    def _hand_out(self) -> None:
+        """Answer every Want that can be answered now."""
+        while self._hungry and not self._step and not self._problem:
+            child = min(self._hungry, key=lambda hungry: len(hungry.shards))
+            if len(child.shards) >= min(len(other.shards) for other in self._children) + _LEAD:
+                return
+            shard = self._next_shard()
+            if shard is not None:
+                self._hungry.remove(child)
+                child.shards[shard.number] = shard
+                child.send(self._taking(shard))
+            elif self._feed.is_exhausted:
+                self._hungry.remove(child)
+                child.send(NoMoreShards())
+            else:
+                return
+
+    def _taking(self, shard: Shard) -> TakeShard:
+        end = shard.first_index + len(shard.lines)
+        condemned = (
+            index
+            for index, deaths in self._deaths.items()
+            if deaths >= _REQUEST_DEATHS and shard.first_index <= index < end
+        )
+        return TakeShard(shard, frozenset(condemned), self._barren_deaths[shard.number] >= _BARREN_SHARD_DEATHS)
+
+    def _next_shard(self) -> Shard | None:
+        if self._returned:
+            return self._returned.popleft()
+        if self._feed.is_exhausted:
+            return None
+        try:
+            return self._feed.take()
+        except PercoreError as error:
+            self._stop_for(error)
+            return None
+
+    def _count_skipped(self) -> None:
+        for number, kinds in self._feed.take_skipped():
+            self._tally.finish(number, kinds)
+            self._tally.resumed += kinds.total()
+        if self._feed.is_exhausted:
+            self._tally.total = self._feed.entries_seen
+
+    def _watch_unsent(self) -> None:
+        for child in self._children:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.has_unsent else 0)
+            key = self._selector.get_key(child)
+            if key.events != events:
+                self._selector.modify(child, events, key.data)
+
+    # Stopping
+
+    def _obey(self, step: int) -> None:
+        """Take the steps of stopping that signals, or the clock, ask for."""
+        now_s = time.monotonic()
+        if self._kill_at_s is not None and now_s >= self._kill_at_s:
+            step = STEP_KILL
+        if step <= self._step:
+            return
+        if self._step < STEP_DRAIN <= step < STEP_CANCEL:
+            self._progress.say(
+                f"fetch-batch: draining: what is in flight may end within {self._drain_limit_s:g} s; "
+                "ctrl-C again lets go of it"
+            )
+            self._drain(self._drain_limit_s, now_s)
+        elif step == STEP_CANCEL:
+            self._progress.say("fetch-batch: letting go of what is in flight")
+            self._drain(0.0, now_s)
+        else:
+            for child in self._children:
+                child.kill()
+        self._step = step
+
+    def _drain(self, limit_s: float, now_s: float) -> None:
+        for child in self._children:
+            child.send(Drain(limit_s))
+        self._kill_at_s = now_s + limit_s + _DRAIN_GRACE_S
+
+    def _stop_for(self, problem: PercoreError) -> None:
+        """Go no further, because of `problem`; the first one counts."""
+        if self._problem is None:
+            self._problem = problem
+            self._drain(0.0, time.monotonic())
+
+    def _patience_s(self) -> float:
+        """How long the loop may wait for something to happen."""
+        if self._kill_at_s is None:
+            return self._progress.every_s
+        return max(0.0, min(self._progress.every_s, self._kill_at_s - time.monotonic()))
