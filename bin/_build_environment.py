@@ -103,11 +103,16 @@ class Build:
         return total
 
     def put_project_on_path(self) -> None:
-        """By a path relative to site-packages, so that the checkout may be moved or copied as a whole."""
+        """By a path seen from the folder, so that the checkout may be moved or copied as a whole.
+
+        The folder itself is asked for, not the link that a Python may have been started through: from
+        `.venv/bin/python` the same steps up would lead elsewhere.
+        """
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         site_packages = self.folder / "lib" / version / "site-packages"
-        up = os.path.relpath(self.root, site_packages)
-        (site_packages / "percore-checkout.pth").write_text(up + "\n", encoding="utf-8")
+        up = os.path.relpath(self.root, self.folder)
+        line = f"import os, sys; sys.path.append(os.path.normpath(os.path.join(os.path.realpath(sys.prefix), {up!r})))"
+        (site_packages / "percore-checkout.pth").write_text(line + "\n", encoding="utf-8")
 
     def mark_whole(self) -> None:
         draft = self.folder / (STATE_FILE + ".draft")

@@ -29,6 +29,7 @@ class Child:
         self.shards: dict[int, Shard] = {}  # handed out and not finished
         self.began_with: dict[int, int] = {}  # records that each of them had when this child took it up
         self.is_ready = False
+        self.is_dismissed = False
         self.in_flight = 0
         self._inbox = parent_inbox()
         self._outgoing = bytearray()

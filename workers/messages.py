@@ -44,7 +44,7 @@ class TakeShard(msgspec.Struct, frozen=True, tag=True):
 
 
 class NoMoreShards(msgspec.Struct, frozen=True, tag=True):
-    """Parent to child, in answer to Want: finish what you have, then leave."""
+    """Parent to child, in answer to every Want there is: finish what you have, then leave."""
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):

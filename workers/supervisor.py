@@ -140,7 +140,8 @@ class Supervisor:
             case Ready():
                 child.is_ready = True
             case Want():
-                self._hungry.append(child)
+                if not child.is_dismissed:
+                    self._hungry.append(child)
             case Began(number, kinds):
                 self._tally.set_open(number, kinds)
                 if number not in self._begun:
@@ -203,10 +204,15 @@ class Supervisor:
                 child.shards[shard.number] = shard
                 child.send(self._taking(shard))
             elif self._feed.is_exhausted:
-                self._hungry.remove(child)
-                child.send(NoMoreShards())
+                self._dismiss(child)
             else:
                 return
+
+    def _dismiss(self, child: Child) -> None:
+        # All its Wants are answered by this: it leaves, and must not be given what another's death returns later.
+        child.is_dismissed = True
+        self._hungry = [other for other in self._hungry if other is not child]
+        child.send(NoMoreShards())
 
     def _taking(self, shard: Shard) -> TakeShard:
         end = shard.first_index + len(shard.lines)

@@ -95,6 +95,13 @@ def test_users_own_app_does_not_shadow_ours(built: Checkout, tmp_path: Path) -> 
     assert said.stderr == ""
 
 
+def test_the_linked_python_finds_the_checkout_too(built: Checkout, tmp_path: Path) -> None:
+    """An editor starts `.venv/bin/python`, and what it starts is seen from the link, not from the folder."""
+    command = [built.root / ".venv" / "bin" / "python", "-P", "-c", "import app; print(app.__file__)"]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert out == f"{built.root}/app/__init__.py\n"
+
+
 def test_changed_lock_rebuilds_and_running_programs_keep_theirs(built: Checkout, wheels: dict[str, str]) -> None:
     old = built.start("python", "-c", f"print('up', flush=True); input(); {PRINT_VERSION}")
     with old:
