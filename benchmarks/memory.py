@@ -62,10 +62,10 @@ def _measure(urls: Path, output: Path, arguments: argparse.Namespace) -> dict[st
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         try:
             parent_mb = _rss_mb(process.pid)
-            child_mb = max((_rss_mb(int(pid)) for pid in children.read_text().split()), default=0.0)
+            child_mb = max(_rss_mb(int(pid)) for pid in children.read_text().split())
             looks.append((progress.done / arguments.count, parent_mb, child_mb))
-        except (FileNotFoundError, ProcessLookupError, IndexError):
-            pass  # it ended while we looked
+        except (FileNotFoundError, ProcessLookupError, IndexError, ValueError):
+            pass  # a process ended while we looked, or there is no child yet or any more
         time.sleep(_LOOK_EVERY_S)
     elapsed_s = time.monotonic() - began_s
     if process.returncode != 0:
@@ -76,15 +76,16 @@ def _measure(urls: Path, output: Path, arguments: argparse.Namespace) -> dict[st
         raise SystemExit(f"{lines} records of {arguments.count}")
     at = []
     for tenth in range(1, 11):
-        # The last look before the next tenth: memory can have grown until then, so none is hidden.
-        upto = [look for look in looks if look[0] * 10 < tenth + 1 or tenth == 10]
-        at.append({"percent": tenth * 10, "parent_mb": upto[-1][1], "child_mb": upto[-1][2]})
+        seen = [look for look in looks if look[0] * 10 < tenth] if tenth < 10 else looks
+        at.append({"percent": tenth * 10, "parent_mb": seen[-1][1], "child_mb": seen[-1][2]})
     return {
         "count": arguments.count,
         "workers": arguments.workers,
         "seconds": round(elapsed_s, 1),
         "rate": round(arguments.count / elapsed_s),
         "at": at,
+        "peak_parent_mb": max(look[1] for look in looks),
+        "peak_child_mb": max(look[2] for look in looks),
     }
 
 
@@ -116,4 +117,5 @@ def table(figures: dict[str, Any]) -> str:
         "  done   parent MB   largest child MB",
     ]
     lines += [f"{row['percent']:>5} % {row['parent_mb']:>10.1f} {row['child_mb']:>15.1f}" for row in figures["at"]]
+    lines.append(f" peak   {figures['peak_parent_mb']:>9.1f} {figures['peak_child_mb']:>15.1f}")
     return "\n".join(lines) + "\n"

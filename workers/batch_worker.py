@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import gevent
@@ -172,15 +172,20 @@ class BatchWorker:
     def _read(self) -> None:
         """Sort the parent's messages; its silence for good ends this process."""
         inbox = child_inbox()
-        while data := self._socket.recv(1 << 18):
-            for message in inbox.feed(data):
-                if isinstance(message, TakeShard):
-                    self._shards.put(message)
-                elif isinstance(message, NoMoreShards):
-                    self._shards.put(None)
-                else:
-                    self._inbox.put(message)
+        # A reset, too, is the parent's end: it died with messages of ours unread.
+        with suppress(OSError):
+            while data := self._socket.recv(1 << 18):
+                for message in inbox.feed(data):
+                    self._sort(message)
         os._exit(1)
+
+    def _sort(self, message: ToChild) -> None:
+        if isinstance(message, TakeShard):
+            self._shards.put(message)
+        elif isinstance(message, NoMoreShards):
+            self._shards.put(None)
+        else:
+            self._inbox.put(message)
 
     def _obey(self) -> None:
         while True:

@@ -44,6 +44,7 @@ class Child:
                     *(sys.executable, "-P", "-m", "workers.batch_child"),
                     *map(str, handed_on),
                     "-" if core is None else str(core),
+                    str(os.getpid()),
                 ],
                 pass_fds=handed_on,
                 stdin=subprocess.DEVNULL,

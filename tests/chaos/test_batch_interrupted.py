@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, children_of, records, run_batch, running_batch
+from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
 from tests.support.origin import Origin, running_origin
 from tests.support.processes import HANG_GUARD_S, running_process, wait_until
 
@@ -76,7 +76,7 @@ def test_everything_killed_then_the_same_command(origin: Origin, source: Path, t
         children = children_of(process.pid)
         process.signal(signal.SIGKILL)
         process.wait()
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), "the children follow")
+        wait_until(lambda: not any(is_alive(pid) for pid in children), "the children follow")
     assert not output.exists()
     origin.open("held")
     status, said = run_batch(*arguments)
@@ -85,6 +85,32 @@ def test_everything_killed_then_the_same_command(origin: Origin, source: Path, t
     assert_whole(output)
     counts = origin.counts().requests
     assert all(counts[f"/ok/{n}"] == 1 for n in range(COUNT) if n % 10 != 9)
+
+
+def test_children_that_compute_follow_their_parent_too(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    arguments = ["--stage", "tests.support.stages:spin", "--workers", "1"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        wait_until(lambda: origin.counts().total == 1, "the page is fetched")
+        children = children_of(process.pid)
+        process.signal(signal.SIGKILL)
+        process.wait()
+        wait_until(lambda: not any(is_alive(pid) for pid in children), "the children follow")
+
+
+def test_ctrl_c_three_times_ends_a_stage_that_never_does(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    arguments = ["--stage", "tests.support.stages:spin", "--workers", "1", "--drain-timeout", "3600"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        wait_until(lambda: origin.counts().total == 1, "the page is fetched")
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        process.signal(signal.SIGINT)
+        process.wait_for_line("letting go")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
 
 
 def test_ctrl_c_drains_and_the_same_command_goes_on(origin: Origin, source: Path, tmp_path: Path) -> None:

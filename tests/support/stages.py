@@ -35,6 +35,12 @@ def die(page: Page) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def spin(page: Page) -> None:
+    """Computes for ever, in Python, and never lets the hub turn."""
+    while True:
+        pass
+
+
 def where(page: Page) -> list[int]:
     """The CPUs that this worker may run on."""
     return sorted(os.sched_getaffinity(0))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
 def test_every_field_has_its_variable_and_is_documented() -> None:
     for field in Settings.__struct_fields__:
         assert variable_of(field).startswith("PERCORE_")
-        assert f"\n    {field} " in (Settings.__doc__ or ""), field
+        assert f"\n{field} " in inspect.cleandoc(Settings.__doc__ or ""), field
     assert variable_of("max_body_bytes") == "PERCORE_MAX_BODY"
 
 
