@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 from app.engine.engine import Engine
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def build_engine(settings: Settings) -> Engine:
     """The engine of this process. Call it after monkey patching; it opens no connection."""
     session = Session(
-        concurrency=settings.concurrency,
+        origins=_origins_kept(settings),
+        per_origin=settings.per_origin,
         max_body_bytes=settings.max_body_bytes,
         max_redirects=settings.max_redirects,
         ca_bundle=settings.ca_bundle,
@@ -30,3 +32,9 @@ def build_application(settings: Settings) -> Application:
     from app.api.application import Application
 
     return Application(build_engine(settings), settings)
+
+
+def _origins_kept(settings: Settings) -> int:
+    """To how many origins idle connections are kept: all of them together take no more than half our descriptors."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, min(settings.concurrency, descriptors // 2 // settings.per_origin))

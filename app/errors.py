@@ -6,7 +6,8 @@
     |   |-- UnknownStage      a stage name or import path that leads nowhere
     |   `-- InvalidRequest    a request (an input line, a JSON object) that can't be understood
     |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
-    `-- OutputError           records can't be written any more: disk full, folder gone
+    |-- OutputError           records can't be written any more: disk full, folder gone
+    `-- Draining              nothing new is begun any more; the request has no outcome and is nobody's yet
 
 Errors say what happened. What to do about it (repeat, record, stop) is decided in `app.policy`, never here.
 """
@@ -50,3 +51,7 @@ class FetchError(PercoreError):
 
 class OutputError(PercoreError):
     """Records can't be stored. What was written before is whole and stays."""
+
+
+class Draining(PercoreError):
+    """The engine begins nothing any more. Not a failure of the request: it has no outcome, and is tried later."""

@@ -73,9 +73,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
             if text is not None:
                 values[name] = text.strip()
         try:
-            return msgspec.convert(values, cls, strict=False)
+            settings = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise SettingsError(_explain(str(error), values)) from None
+        if settings.ca_bundle and not os.path.exists(settings.ca_bundle):
+            raise SettingsError(f"PERCORE_CA_BUNDLE={settings.ca_bundle!r}: there is no such file or folder")
+        return settings
 
 
 def variable_of(field: str) -> str:
@@ -90,4 +93,5 @@ def _explain(message: str, values: Mapping[str, str]) -> str:
     name = path.rstrip("`")
     if what.startswith("Invalid enum value"):
         what = f"expected {_WORDS[name]}"
+    what = what.partition(", got")[0].replace("`int`", "a whole number").replace("`float`", "a number")
     return f"{_PREFIX}{name.upper()}={values[name]!r}: {what[0].lower()}{what[1:]}"

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 
+from workers.descriptors import raise_limit
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -25,6 +27,8 @@ def main() -> None:
     _die_with(int(sys.argv[4]))
     if core != "-":
         _pin(int(core))
+
+    raise_limit()
 
     from gevent import monkey
 

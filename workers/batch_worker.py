@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import gevent
@@ -74,6 +74,8 @@ class BatchWorker:
         self._changed: set[int] = set()  # numbers of shards with records that were not reported
         self._finishing = Group()
         self._fault: OutputError | None = None
+        self._suspects: set[int] = set()
+        self._one_suspect = BoundedSemaphore(1)
         self._recorder: gevent.Greenlet[..., None]
 
     def run(self) -> int:
@@ -84,16 +86,16 @@ class BatchWorker:
         configure(begin.settings.log_level)
         try:
             stages = resolve(begin.stages, import_paths=True)
+            engine = build_engine(begin.settings)
         except UsageError as error:
             self._send(Refused(str(error)))
             return 0
-        engine = build_engine(begin.settings)
         self._send(Ready())
         for _ in range(_SHARDS_WANTED):
             self._send(Want())
-        outcomes = engine.run(self._entries(begin), stages=stages, options=begin.options, on_stage=self._black_box.note)
+        outcomes = engine.run(self._entries(begin), stages=stages, options=begin.options, around_stages=self._watched)
         self._recorder = gevent.spawn(self._record_all, outcomes, begin.shard_size)
-        gevent.spawn(self._obey)
+        gevent.spawn(self._obey, engine)
         reporter = gevent.spawn(self._report, engine)
         self._recorder.join()
         self._finishing.join()
@@ -150,13 +152,15 @@ class BatchWorker:
             self._send(Want())
             shard = taken.shard
             final_path = shard_path(folder, shard.number)
-            if final_path.exists():
+            finished = count_kinds(final_path)
+            if finished is not None:
                 # Another worker finished it, and died before it could say so.
-                self._send(ShardDone(shard.number, count_kinds(final_path)))
+                self._send(ShardDone(shard.number, finished))
                 continue
             run = ShardRun(shard, begin.entry_form, part_path(folder, shard.number), final_path)
             self._runs[shard.number] = run
             self._send(Began(shard.number, run.kinds))
+            self._suspects |= taken.suspects
             if taken.give_up:
                 run.give_up()
             elif taken.condemned:
@@ -168,6 +172,12 @@ class BatchWorker:
                 if self._draining.is_set():
                     return
                 yield entry
+
+    @contextmanager
+    def _watched(self, index: int) -> Iterator[None]:
+        """Around the stages of request `index`: noted for whoever finds us dead, and suspects one at a time."""
+        with self._one_suspect if index in self._suspects else nullcontext(), self._black_box.noting(index):
+            yield
 
     def _read(self) -> None:
         """Sort the parent's messages; its silence for good ends this process."""
@@ -187,11 +197,13 @@ class BatchWorker:
         else:
             self._inbox.put(message)
 
-    def _obey(self) -> None:
+    def _obey(self, engine: Engine) -> None:
         while True:
             message = self._inbox.get()
             if isinstance(message, Drain):
                 self._draining.set()
+                engine.drain()
+                _log.debug("draining: this worker begins nothing new")
                 self._shards.put(None)
                 gevent.spawn_later(message.limit_s, self._recorder.kill)
 

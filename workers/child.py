@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import suppress
 
 from app.policy.sharding import Shard
 from workers.affinity import WIDE_CPUS, format_cpus
@@ -27,9 +27,10 @@ class Child:
     def __init__(self, core: int | None, wide: frozenset[int]) -> None:
         self.core = core
         self.shards: dict[int, Shard] = {}  # handed out and not finished
-        self.began_with: dict[int, int] = {}  # records that each of them had when this child took it up
+        self.begun: set[int] = set()  # numbers of those that it has taken up
         self.is_ready = False
         self.is_dismissed = False
+        self.is_silent = False  # it has closed its end
         self.in_flight = 0
         self._inbox = parent_inbox()
         self._outgoing = bytearray()
@@ -52,6 +53,8 @@ class Child:
                 env=os.environ | {WIDE_CPUS: format_cpus(wide)},
                 process_group=0,  # ctrl-C is the parent's to answer
             )
+        # Readable when the process itself ends. The socket's end would not do: what a stage forks holds it open.
+        self.pidfd = os.pidfd_open(self.process.pid)
 
     def fileno(self) -> int:
         """For a selector."""
@@ -77,28 +80,39 @@ class Child:
         except OSError:
             self._outgoing.clear()
 
-    def receive(self) -> Iterator[ToParent] | None:
-        """The messages that are there; None once the child has closed its end."""
-        try:
-            data = self._socket.recv(_READ_BYTES)
-        except BlockingIOError:
-            return iter(())
-        except OSError:
-            return None
-        return self._inbox.feed(data) if data else None
+    def receive(self) -> tuple[list[ToParent], bool]:
+        """All messages that are there, and whether they are the last: the child has closed its end."""
+        messages: list[ToParent] = []
+        while not self.is_silent:
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            self.is_silent = not data
+            messages += self._inbox.feed(data)
+        return messages, self.is_silent
 
     def kill(self) -> None:
         """End it at once, and whatever it has started in its process group."""
-        if self.process.poll() is None:
+        # Its group keeps its number until we reap it, so this hits nobody else, also when it has ended itself.
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
-    def reap(self) -> tuple[int, int | None]:
-        """Wait for its end, which has begun.
+    def reap(self) -> tuple[int, list[int]]:
+        """End what is left of its process group, and wait for its own end, which must have come or been asked for.
 
-        Returns the exit status, negative for a signal, and the index of the request whose stages were running.
+        Returns the exit status, negative for a signal, and the indexes of the requests whose stages were running.
         """
-        self._socket.close()
+        if self._has_ended():
+            self.kill()
         status = self.process.wait()
+        self._socket.close()
+        os.close(self.pidfd)
         running = self._black_box.read()
         self._black_box.close()
         return status, running
+
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

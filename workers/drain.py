@@ -31,7 +31,9 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._on_signal) for number in _CATCH}
+        # What was ignored when we were started stays so: that is what nohup means.
+        catch = [number for number in _CATCH if signal.getsignal(number) is not signal.SIG_IGN]
+        self._handlers = {number: signal.signal(number, self._on_signal) for number in catch}
         return self
 
     def __exit__(self, *_: object) -> None:

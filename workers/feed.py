@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from app.errors import PercoreError, UsageError
+from app.errors import PercoreError
 from app.policy.sharding import Shard
 
 
@@ -49,7 +49,7 @@ class Feed:
     def take(self) -> Shard | None:
         """The next shard to be done, or None: not read yet, or (`is_exhausted`) there is no other.
 
-        Raises UsageError when the input can't be read any further.
+        Raises PercoreError when the input can't be read any further.
         """
         try:
             item = self._ready.get_nowait()
@@ -89,7 +89,10 @@ class Feed:
         except PercoreError as error:
             self._put(error)
         except OSError as error:
-            self._put(UsageError(f"can't read the input any further: {error.strerror}"))
+            self._put(PercoreError(f"can't read the input any further: {error.strerror}"))
+        except Exception as error:
+            # A thread that ended without a word would leave its reader waiting for ever.
+            self._put(PercoreError(f"reading the input met a defect: {type(error).__name__}: {error}"))
 
     def _put(self, item: Shard | PercoreError | None) -> None:
         self._ready.put(item)

@@ -33,7 +33,7 @@ from workers.progress import Mode, Progress
 from workers.supervisor import Supervisor
 from workers.tally import Tally
 from workers.topology import read_topology
-from workers.work_folder import Manifest, WorkFolder
+from workers.work_folder import Manifest, WorkFolder, shard_path
 
 EXIT_FAILURES = 1
 EXIT_USAGE = 2
@@ -116,8 +116,10 @@ def command(
     """Fetch every request of INPUT (.txt, .jsonl, .csv, or - for URLs on standard input) and run stages on the
     answers. OUT gets one JSON line for every request, in input order, failures included.
 
-    Stopped in whatever way, the same command goes on where it was. Options that have a PERCORE_* variable
-    (PERCORE_CONCURRENCY, ...) take their default from it.
+    Built-in stages: sha256, title, links, text, json. module:function is found from the current folder.
+
+    Stopped in whatever way, the same command goes on where it was (but for standard input, which can't be read
+    again). Options that have a PERCORE_* variable (PERCORE_CONCURRENCY, ...) take their default from it.
     """
     given = {name: value for name, value in settings.items() if value is not None}
     chosen = msgspec.structs.replace(Settings.from_env(), **given)
@@ -125,7 +127,10 @@ def command(
     topology = read_topology()
     workers = worker_count(topology) if chosen.workers == "auto" else chosen.workers
     stream = _open(input_name)
-    is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    if Path(output).exists() and os.path.samestat(os.stat(output), os.fstat(stream.fileno())):
+        raise UsageError(f"{output} is the input; give the output another name")
+    # Standard input is read once, where it stands, also when a file was redirected to it.
+    is_file = input_name != "-" and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     if is_file:
         shard_size = _shorter(shard_size, source, input_name)
     lines = source.lines(stream)
@@ -135,7 +140,7 @@ def command(
     begin = msgspec.structs.replace(begin, folder=str(folder.path))
     feed = Feed(
         cut(lines, shard_size),
-        finished=lambda number: count_kinds(path) if (path := folder.finished(number)) else None,
+        finished=lambda number: count_kinds(shard_path(folder.path, number)),
         is_entry=partial(is_entry, form=source.entry_form),
         ahead=workers + 1,
     )
@@ -154,12 +159,15 @@ def command(
         ).run()
         if is_finished:
             folder.assemble(feed.shards_seen)
+    except UsageError:
+        folder.discard_if_new()
+        raise
     finally:
         shown.close()
     for line in shown.summary(tally):
         shown.say(line)
     if not is_finished:
-        shown.say(f"interrupted; nothing is lost, this goes on: {shlex.join([_name(), *sys.argv[1:]])}")
+        shown.say(_how_to_go_on(is_file, folder))
         return EXIT_INTERRUPTED
     shown.say(f"written to {output}")
     return EXIT_FAILURES if tally.kinds.total() > tally.kinds["ok"] else 0
@@ -187,6 +195,8 @@ def _headers(given: Sequence[str]) -> dict[str, str]:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
             raise UsageError(f"--header {header!r}: write it as NAME:VALUE")
+        if not header.isascii():
+            raise UsageError(f"--header {header!r}: only ASCII can be sent")
         headers[name.strip()] = value.strip()
     return headers
 
@@ -220,7 +230,7 @@ def _estimate(feed: Feed, stream: BinaryIO | None) -> float | None:
 def main() -> NoReturn:
     """Run the command; every mistake in its use is one clear line."""
     try:
-        status = command.main(standalone_mode=False)
+        status = command.main(prog_name=_name(), standalone_mode=False)
     except click.exceptions.Exit as exit_:
         status = exit_.exit_code
     except click.ClickException as error:
@@ -240,7 +250,22 @@ def _complain(message: str, status: int) -> int:
 
 
 def _name() -> str:
-    return os.environ.get("PERCORE_COMMAND", "fetch-batch")
+    return Path(_typed()).name
+
+
+def _typed() -> str:
+    """The command as the user typed it: bin/fetch-batch hands it on, an installed script has it itself."""
+    typed = os.environ.get("PERCORE_COMMAND") or sys.argv[0]
+    return "fetch-batch" if typed.endswith(".py") else typed
+
+
+def _how_to_go_on(is_file: bool, folder: WorkFolder) -> str:
+    if is_file:
+        return f"interrupted; nothing is lost, this goes on: {shlex.join([_typed(), *sys.argv[1:]])}"
+    return (
+        f"interrupted; standard input can't be read again, so this can't go on. "
+        f"What was done lies in {folder.path}/parts and shards; a list in a file can be gone on with"
+    )
 
 
 if __name__ == "__main__":

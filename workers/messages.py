@@ -1,6 +1,6 @@
 """Messages between a batch's parent and its children, and their form on the wire.
 
-A frame is four bytes of length (big-endian) and a msgpack body. Parent and children are always of the same
+A frame is eight bytes of length (big-endian) and a msgpack body. Parent and children are always of the same
 version, since one starts the other: there is no negotiation.
 """
 
@@ -34,11 +34,13 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 class TakeShard(msgspec.Struct, frozen=True, tag=True):
     """Parent to child, in answer to Want.
 
+    suspects   indexes whose stages were running when a worker died: to be run one at a time
     condemned  indexes that have cost too many workers: to be recorded as crashed, not run
     give_up    the whole shard has: record all that is open as crashed
     """
 
     shard: Shard
+    suspects: frozenset[int] = frozenset()
     condemned: frozenset[int] = frozenset()
     give_up: bool = False
 
@@ -79,7 +81,7 @@ class Count(msgspec.Struct, frozen=True, tag=True):
 
     shards     shard number -> counts of its records by kind: whole counts, so that a dead child's successor
                replaces them; only shards that have changed
-    in_flight  requests begun and not recorded, at this moment
+    in_flight  fetches that hold a slot, at this moment
     """
 
     shards: dict[int, dict[str, int]]
@@ -104,7 +106,7 @@ ToParent = Ready | Refused | Want | Began | Count | ShardDone | Fault
 
 M = TypeVar("M")
 
-_LENGTH_BYTES = 4
+_LENGTH_BYTES = 8
 
 _encoder = msgspec.msgpack.Encoder()
 

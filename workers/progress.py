@@ -14,7 +14,6 @@ from typing import Literal, TextIO
 import msgspec
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from workers.tally import Tally
@@ -69,7 +68,7 @@ class Progress:
         console = Console(file=self._stream)
         self._mode: Literal["live", "log", "json", "none"]
         if mode == "auto":
-            self._mode = "live" if console.is_terminal else "log"
+            self._mode = "live" if console.is_terminal and not console.is_dumb_terminal else "log"
         else:
             self._mode = mode
         if self._mode == "live":
@@ -111,9 +110,9 @@ class Progress:
         done, ok = kinds.total(), kinds.pop("ok", 0)
         fetched = done - tally.resumed
         lines = [
-            f"{done:,} records: {ok:,} ok, {done - ok:,} failed; "
-            f"{fetched:,} in {elapsed_s:.1f} s ({fetched / max(elapsed_s, 1e-9):,.0f}/s)"
-            + (f", {tally.resumed:,} from an earlier run" if tally.resumed else "")
+            f"{done:,} record{'' if done == 1 else 's'}: {ok:,} ok, {done - ok:,} failed; "
+            + (f"{tally.resumed:,} from an earlier run, {fetched:,} " if tally.resumed else "")
+            + f"in {elapsed_s:.1f} s ({fetched / max(elapsed_s, 1e-9):,.0f}/s)"
         ]
         width = max(map(len, kinds), default=0)
         return lines + [f"  {kind:<{width}}  {count:,}" for kind, count in kinds.most_common()]
@@ -153,17 +152,19 @@ def _words(snapshot: Snapshot) -> str:
     )
 
 
-def _line(snapshot: Snapshot) -> Table:
-    line = Table.grid(padding=(0, 2))
+def _line(snapshot: Snapshot) -> Text:
+    """One row, however narrow the window: what does not fit is cut off."""
     of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
-    line.add_row(
-        Text(f"{snapshot.done:,}{of} done", style="bold"),
-        Text(f"{snapshot.failed:,} failed", style="red" if snapshot.failed else "dim"),
-        Text(f"{snapshot.in_flight:,} in flight"),
-        Text(f"{snapshot.rate:,.0f}/s", style="cyan"),
-        Text(f"ETA {_duration(snapshot.eta_s)}"),
+    return Text.assemble(
+        (f"{snapshot.done:,}{of} done", "bold"),
+        "  ",
+        (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim"),
+        f"  {snapshot.in_flight:,} in flight  ",
+        (f"{snapshot.rate:,.0f}/s", "cyan"),
+        f"  ETA {_duration(snapshot.eta_s)}",
+        no_wrap=True,
+        overflow="crop",
     )
-    return line
 
 
 def _duration(seconds: float | None) -> str:

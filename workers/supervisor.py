@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
 from app.policy.sharding import Shard
 from workers.affinity import choose_core
+from workers.blame import Blame
 from workers.child import Child
 from workers.drain import STEP_CANCEL, STEP_DRAIN, STEP_KILL, StopSignals
 from workers.feed import Feed
@@ -35,11 +36,8 @@ from workers.messages import (
 from workers.progress import Progress
 from workers.tally import Tally
 
-# A request that kills its worker should not be tried for ever, nor be given up for one worker's bad luck.
-_REQUEST_DEATHS = 3
-
-# Nor a shard on which workers die, nobody knows at what, without having added a single record to it.
-_BARREN_SHARD_DEATHS = 5
+# A child that dies before it is ready may have had bad luck; so many in a row have a reason that stays.
+_UNREADY_DEATHS = 3
 
 # How many more shards one child may have in hand than another: so many, that none waits for the next; so few, that
 # the child that began first does not take a short list all for itself.
@@ -82,9 +80,9 @@ class Supervisor:
         self._children: list[Child] = []
         self._hungry: list[Child] = []  # one entry for each Want that is not answered
         self._returned: deque[Shard] = deque()  # of children that died
-        self._deaths: Counter[int] = Counter()  # by index of the request that was running
-        self._barren_deaths: Counter[int] = Counter()  # by shard number
+        self._blame = Blame()
         self._begun: set[int] = set()  # numbers of shards that a child has taken up
+        self._unready_deaths = 0  # in a row
         self._step = 0
         self._kill_at_s: float | None = None
         self._problem: PercoreError | None = None
@@ -124,21 +122,24 @@ class Supervisor:
         child = Child(core, self._wide)
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
+        self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._bury(child))
         child.send(self._begin)
 
     def _on_child(self, child: Child) -> None:
+        if child not in self._children or child.is_silent:
+            return  # an earlier event of the same round was its last
         child.flush()
-        messages = child.receive()
-        if messages is None:
-            self._bury(child)
-            return
+        messages, were_the_last = child.receive()
         for message in messages:
             self._on_message(child, message)
+        if were_the_last:
+            self._selector.unregister(child)
 
     def _on_message(self, child: Child, message: ToParent) -> None:
         match message:
             case Ready():
                 child.is_ready = True
+                self._unready_deaths = 0
             case Want():
                 if not child.is_dismissed:
                     self._hungry.append(child)
@@ -147,7 +148,8 @@ class Supervisor:
                 if number not in self._begun:
                     self._begun.add(number)
                     self._tally.resumed += sum(kinds.values())
-                child.began_with[number] = sum(kinds.values())
+                child.begun.add(number)
+                self._blame.taken_up(number, sum(kinds.values()))
             case Count(shards, in_flight):
                 for number, kinds in shards.items():
                     self._tally.set_open(number, kinds)
@@ -155,16 +157,20 @@ class Supervisor:
             case ShardDone(number, kinds):
                 self._tally.finish(number, kinds)
                 self._begun.discard(number)
+                self._blame.finished(number)
                 del child.shards[number]
-                child.began_with.pop(number, None)
+                child.begun.discard(number)
             case Refused(text):
                 self._stop_for(UsageError(text))
             case Fault(text):
                 self._stop_for(OutputError(text))
 
     def _bury(self, child: Child) -> None:
-        """A child has gone: in order, or not."""
-        self._selector.unregister(child)
+        """A child has ended: in order, or not."""
+        self._on_child(child)
+        if not child.is_silent:
+            self._selector.unregister(child)
+        self._selector.unregister(child.pidfd)
         self._children.remove(child)
         self._hungry = [other for other in self._hungry if other is not child]
         status, running = child.reap()
@@ -172,23 +178,14 @@ class Supervisor:
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         if not child.is_ready:
-            self._stop_for(PercoreError(f"a worker {how} before it began; its own message stands above"))
-            return
+            self._unready_deaths += 1
+            if self._unready_deaths >= _UNREADY_DEATHS:
+                self._stop_for(PercoreError(f"{_UNREADY_DEATHS} workers {how} before they began"))
+                return
         self._progress.say(f"fetch-batch: worker {child.process.pid} {how}; another takes its place")
-        self._blame(child, running)
+        self._blame.died(running, child.begun)
         self._returned.extend(shard for _, shard in sorted(child.shards.items()))
         self._spawn()
-
-    def _blame(self, child: Child, running: int | None) -> None:
-        """Count a death: against the request that was running, else against shards that made no progress."""
-        if running is not None:
-            self._deaths[running] += 1
-            return
-        for number in child.shards:
-            if self._tally.open_total(number) > child.began_with.get(number, 0):
-                self._barren_deaths[number] = 0
-            else:
-                self._barren_deaths[number] += 1
 
     # Shards
 
@@ -215,13 +212,8 @@ class Supervisor:
         child.send(NoMoreShards())
 
     def _taking(self, shard: Shard) -> TakeShard:
-        end = shard.first_index + len(shard.lines)
-        condemned = (
-            index
-            for index, deaths in self._deaths.items()
-            if deaths >= _REQUEST_DEATHS and shard.first_index <= index < end
-        )
-        return TakeShard(shard, frozenset(condemned), self._barren_deaths[shard.number] >= _BARREN_SHARD_DEATHS)
+        blame = self._blame
+        return TakeShard(shard, blame.suspects(shard), blame.condemned(shard), blame.gives_up(shard.number))
 
     def _next_shard(self) -> Shard | None:
         if self._returned:
@@ -243,6 +235,8 @@ class Supervisor:
 
     def _watch_unsent(self) -> None:
         for child in self._children:
+            if child.is_silent:
+                continue
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.has_unsent else 0)
             key = self._selector.get_key(child)
             if key.events != events:
@@ -269,12 +263,14 @@ class Supervisor:
         else:
             for child in self._children:
                 child.kill()
+            self._kill_at_s = None
         self._step = step
 
     def _drain(self, limit_s: float, now_s: float) -> None:
         for child in self._children:
             child.send(Drain(limit_s))
-        self._kill_at_s = now_s + limit_s + _DRAIN_GRACE_S
+        kill_at_s = now_s + limit_s + _DRAIN_GRACE_S
+        self._kill_at_s = kill_at_s if self._kill_at_s is None else min(self._kill_at_s, kill_at_s)
 
     def _stop_for(self, problem: PercoreError) -> None:
         """Go no further, because of `problem`; the first one counts."""

@@ -1,6 +1,6 @@
 """Crew: the greenlets that take entries from a stream and hand back outcomes as they come.
 
-The law: no more entries are taken than there are greenlets, and no more outcomes are kept than that, so memory
+The law: no more entries are taken than there are greenlets, and at most two outcomes are kept for each, so memory
 follows the concurrency and never the length of the stream. A slow reader of outcomes slows the fetching.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 
 import gevent
+from gevent import GreenletExit
 from gevent.lock import BoundedSemaphore
 from gevent.queue import Queue
 
+from app.errors import Draining
 from app.model.outcome import Outcome
 from app.model.request import Entry
 
@@ -22,8 +24,8 @@ def run_all(run: Callable[[Entry], Outcome], entries: Iterable[Entry], concurren
     """Run `run` on every entry, `concurrency` at a time; yield the outcomes in the order of completion.
 
     `entries` is pulled by one greenlet at a time and may itself wait on the hub. What it raises is raised here,
-    after the outcomes that were ready. Closing the iterator (or leaving a `for` over it) ends what is in flight,
-    and those entries have no outcome.
+    after the outcomes that were ready. An entry whose `run` raises Draining has no outcome. Closing the iterator
+    (or leaving a `for` over it) ends what is in flight, and those entries have no outcome.
     """
     stream = iter(entries)
     turn = BoundedSemaphore(1)
@@ -37,7 +39,9 @@ def run_all(run: Callable[[Entry], Outcome], entries: Iterable[Entry], concurren
                 if entry is None:
                     return
                 handed.put(run(entry))
-        except Exception as error:
+        except (Draining, GreenletExit):
+            pass
+        except BaseException as error:
             handed.put(error)
         finally:
             # Not after a kill: nobody reads any more, and a full queue would hold this greenlet for ever.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import nullcontext
 
 from app.engine.clock import Clock
 from app.engine.crew import run_all
-from app.engine.pipeline import Pipeline
+from app.engine.pipeline import AroundStages, Pipeline
 from app.fetching.session import Session
 from app.fetching.slots import Slots, SlotStatistics
 from app.model.job import FetchOptions
@@ -34,18 +35,22 @@ class Engine:
         stages: Sequence[Stage],
         options: FetchOptions,
         at_once: int | None = None,
-        on_stage: Callable[[int | None], None] = lambda _: None,
+        around_stages: AroundStages = nullcontext,
     ) -> Generator[Outcome]:
         """One outcome for every entry, in the order of completion; see `app.engine.crew.run_all`.
 
-        at_once   upper bound on fetches in flight for this call, where the caller knows that fewer will do
-        on_stage  see Pipeline
+        at_once        upper bound on fetches in flight for this call, where the caller knows that fewer will do
+        around_stages  see Pipeline
         """
         concurrency = min(self._concurrency, at_once or self._concurrency)
         pipeline = Pipeline(
-            self._session, self._slots, stages=stages, options=options, clock=self._clock, on_stage=on_stage
+            self._session, self._slots, stages=stages, options=options, clock=self._clock, around_stages=around_stages
         )
         return run_all(pipeline.run, entries, concurrency)
+
+    def drain(self) -> None:
+        """Begin nothing new; what is in flight ends as it would. Entries that were only taken have no outcome."""
+        self._slots.drain()
 
     def statistics(self) -> SlotStatistics:
         """What is in flight at this moment."""

@@ -1,7 +1,7 @@
 """Pipeline: the way of one request, from entry to outcome: slot, attempts, stages.
 
 The law: `run` returns exactly one Outcome for every entry, whatever happens. Only what ends the greenlet itself
-(GreenletExit, SystemExit, KeyboardInterrupt) passes through, and then nothing counts as done.
+(GreenletExit, KeyboardInterrupt) and Draining pass through, and then nothing counts as done.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
+from gevent import GreenletExit
 
 from app.engine.clock import Clock
-from app.errors import FetchError, InvalidRequest
+from app.errors import Draining, FetchError, InvalidRequest
 from app.fetching.page import Page
 from app.fetching.session import Session
 from app.fetching.slots import Slots
@@ -31,13 +33,15 @@ _log = logging.getLogger("percore.engine")
 
 _MESSAGE_CHARACTERS = 500
 
+AroundStages = Callable[[int], AbstractContextManager[object]]
+
 
 class Pipeline:
     """How the requests of one job are run on this hub.
 
     session, slots  shared by every pipeline of the hub
     stages          run on each page, in order
-    on_stage        told the entry's index before its stages run, None afterwards
+    around_stages   a context, made for an entry's index, in which its stages are run
     """
 
     def __init__(
@@ -48,14 +52,14 @@ class Pipeline:
         stages: Sequence[Stage] = (),
         options: FetchOptions | None = None,
         clock: Clock | None = None,
-        on_stage: Callable[[int | None], None] = lambda _: None,
+        around_stages: AroundStages = nullcontext,
     ) -> None:
         self._session = session
         self._slots = slots
         self._stages = tuple(stages)
         self._options = options or FetchOptions()
         self._clock = clock or Clock()
-        self._on_stage = on_stage
+        self._around_stages = around_stages
 
     def run(self, entry: Entry) -> Outcome:
         """The entry's one outcome. Yields to the hub."""
@@ -67,6 +71,8 @@ class Pipeline:
             draft.fail(error.kind, str(error))
         except FetchError as error:
             draft.fail(error.kind, str(error))
+        except Draining:
+            raise
         except Exception as error:
             _log.exception("request %d (%s) met a defect", entry.index, entry.url)
             draft.fail(ErrorKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
@@ -86,11 +92,8 @@ class Pipeline:
         draft.page = page
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
-        self._on_stage(entry.index)
-        try:
+        with self._around_stages(entry.index):
             self._run_stages(page, draft)
-        finally:
-            self._on_stage(None)
         draft.body = _body(page, self._options.body)
 
     def _fetch(self, request: Request, draft: _Draft, deadline: Deadline) -> Page:
@@ -106,11 +109,13 @@ class Pipeline:
                 remaining_s=deadline.remaining_s(self._clock.monotonic_s()),
                 chance=self._clock.chance(),
             )
-            if wait_s is None:
+            if wait_s is not None:
+                self._clock.sleep(wait_s)
+            # A pause can be longer than asked for, when something holds the hub: then too the last answer stands.
+            if wait_s is None or not deadline.remaining_s(self._clock.monotonic_s()):
                 if isinstance(answer, FetchError):
                     raise answer
                 return answer
-            self._clock.sleep(wait_s)
 
     def _attempt(self, request: Request, deadline: Deadline) -> Page | FetchError:
         try:
@@ -129,7 +134,10 @@ class Pipeline:
             try:
                 # Encoded at once: a value that is no JSON is this stage's failure, not the sink's.
                 draft.stages[stage.name] = msgspec.Raw(msgspec.json.encode(stage(page)))
-            except Exception as error:
+            except GreenletExit:
+                raise
+            except BaseException as error:
+                # A stage may raise what is no Exception: sys.exit(), a timeout of its own, a panic of native code.
                 draft.fail(ErrorKind.STAGE_FAILED, f"{type(error).__name__}: {error}", stage.name)
                 return
 

@@ -20,14 +20,14 @@ _BY_TYPE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
     (requests.exceptions.InvalidSchema, ErrorKind.UNSUPPORTED_SCHEME),
     (requests.exceptions.SSLError, ErrorKind.TLS_FAILED),
     (requests.exceptions.ProxyError, ErrorKind.CONNECT_FAILED),
-    (requests.exceptions.ConnectTimeout, ErrorKind.CONNECT_FAILED),
-    (requests.exceptions.Timeout, ErrorKind.TIMEOUT),
+    # There is a limit on connecting only, which holds for the TLS handshake too; the deadline is not requests'.
+    (requests.exceptions.Timeout, ErrorKind.CONNECT_FAILED),
     (requests.exceptions.ContentDecodingError, ErrorKind.BAD_RESPONSE),
-    # The first URL was checked before: a bad one now is where a redirect points (urlsplit raises ValueError).
+    # The first URL was checked before: a bad one now is where a redirect points.
     (requests.exceptions.InvalidURL, ErrorKind.BAD_RESPONSE),
     (requests.exceptions.MissingSchema, ErrorKind.BAD_RESPONSE),
     (urllib3.exceptions.LocationParseError, ErrorKind.BAD_RESPONSE),
-    (ValueError, ErrorKind.BAD_RESPONSE),
+    (UnicodeError, ErrorKind.BAD_RESPONSE),
 )
 
 _BY_CAUSE: tuple[tuple[type[BaseException], ErrorKind], ...] = (

@@ -1,8 +1,8 @@
 """Session: `requests.Session` with one more verb, `fetch`, which is the engine's way to the network.
 
 `fetch` differs from `get` in what a bulk fetcher needs: one deadline for the whole exchange, redirects
-included; a limit on the decoded body, on every hop; cookies that live and die with the one fetch; nothing
-looked up in the environment per request; failures of a closed set of kinds.
+included; a limit on the decoded body, on every hop; cookies that live and die with the one fetch; no netrc
+and no certificate paths from the environment; failures of a closed set of kinds.
 
 The transport is requests' own, so the standard library must have been monkey-patched before requests was
 imported; then every wait in here yields to the hub.
@@ -10,13 +10,21 @@ imported; then every wait in here yields to the hub.
 
 from __future__ import annotations
 
+import os
+import ssl
+from functools import cached_property
+from typing import Any
+from urllib.parse import urljoin
 from urllib.request import getproxies
 
+import certifi
 import gevent
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
-from requests.utils import should_bypass_proxies
+from requests.exceptions import InvalidURL
+from requests.utils import requote_uri, should_bypass_proxies
+from urllib3.util.ssl_ import create_urllib3_context
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.errormap import fetch_error
@@ -36,7 +44,8 @@ _USER_AGENT = "percore/0.1"
 class Session(requests.Session):
     """A requests session with a pool as large as the concurrency, and `fetch`.
 
-    concurrency     connections kept per origin, and origins kept
+    origins         origins to which idle connections are kept
+    per_origin      idle connections kept to each of them
     max_body_bytes  limit of the decoded body for `fetch`
     max_redirects   hops followed by `fetch`, and by requests' own verbs
     ca_bundle       file or folder of CA certificates; "" takes certifi's
@@ -45,7 +54,8 @@ class Session(requests.Session):
     def __init__(
         self,
         *,
-        concurrency: int = 100,
+        origins: int = 100,
+        per_origin: int = 100,
         max_body_bytes: int = 10 * 1024 * 1024,
         max_redirects: int = 10,
         ca_bundle: str = "",
@@ -55,7 +65,7 @@ class Session(requests.Session):
         self.max_body_bytes = max_body_bytes
         self.verify = ca_bundle or True
         self.headers["User-Agent"] = _USER_AGENT
-        adapter = HTTPAdapter(pool_connections=concurrency, pool_maxsize=concurrency)
+        adapter = _Adapter(self.verify, pool_connections=origins, pool_maxsize=per_origin)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         self._environment_proxies: dict[str, str] = getproxies()
@@ -101,6 +111,40 @@ class Session(requests.Session):
         return self._environment_proxies
 
 
+class _Adapter(HTTPAdapter):
+    """requests' own adapter, with the CA certificates read once and not for every connection.
+
+    Reading them takes some 20 ms, in which the hub stands still. A request with another `verify` than the
+    session's, or with a client certificate, gets requests' own behaviour.
+    """
+
+    def __init__(self, verify: str | bool, **options: Any) -> None:
+        self._verify = verify
+        super().__init__(**options)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        bundle = self._verify if isinstance(self._verify, str) else certifi.where()
+        context = create_urllib3_context()
+        if os.path.isdir(bundle):
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+        return context
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https" and verify == self._verify and cert is None:
+            pool = {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if verify != self._verify or cert is not None:
+            super().cert_verify(conn, url, verify, cert)
+
+
 class _Visit(requests.Session):
     """The state of one fetch: the parent's connections, a cookie jar of its own.
 
@@ -136,6 +180,19 @@ class _Visit(requests.Session):
         except (ValueError, UnicodeError) as error:
             raise InvalidRequest(str(error)) from None
 
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        """Where requests would go next. Raises FetchError when that is no place to go."""
+        target = super().get_redirect_target(response)
+        if target is not None:
+            try:
+                origin_of(requote_uri(urljoin(response.url, target)))
+            except (InvalidRequest, InvalidURL, ValueError) as error:
+                kind = getattr(error, "kind", ErrorKind.INVALID_REQUEST)
+                if kind is not ErrorKind.UNSUPPORTED_SCHEME:
+                    kind = ErrorKind.BAD_RESPONSE
+                raise FetchError(kind, f"redirected to {target[:200]!r}: {error}") from None
+        return target
+
     def _read_body(self, response: requests.Response, **_: object) -> None:
         limit_bytes = self._max_body_bytes
         pieces: list[bytes] = []
@@ -146,4 +203,5 @@ class _Visit(requests.Session):
                 response.close()
                 raise FetchError(ErrorKind.BODY_TOO_LARGE, f"the body is larger than {limit_bytes:,} bytes")
             pieces.append(piece)
-        response._content = b"".join(pieces)
+        # requests keeps every hop in `history`: what is only passed through is not worth the memory.
+        response._content = b"" if response.is_redirect else b"".join(pieces)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 import msgspec
 from gevent.lock import BoundedSemaphore
 
+from app.errors import Draining
 from app.policy.urls import Origin
 
 
@@ -40,16 +41,26 @@ class Slots:
         self._semaphores: dict[Origin, BoundedSemaphore] = {}
         self._users: dict[Origin, int] = {}
         self._in_flight = 0
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """From now on nobody gets a place: who holds one keeps it, who waits or comes later is sent away."""
+        self._is_draining = True
 
     @contextmanager
     def hold(self, origin: Origin) -> Iterator[None]:
-        """Wait for a place at `origin` and in all, in turn, and keep both for the block. Yields to the hub."""
+        """Wait for a place at `origin` and in all, in turn, and keep both for the block. Yields to the hub.
+
+        Raises Draining instead, after `drain`.
+        """
         semaphore = self._semaphores.get(origin)
         if semaphore is None:
             semaphore = self._semaphores[origin] = BoundedSemaphore(self._per_origin)
         self._users[origin] = self._users.get(origin, 0) + 1
         try:
             with semaphore, self._total:
+                if self._is_draining:
+                    raise Draining("no more fetches are begun")
                 self._in_flight += 1
                 try:
                     yield

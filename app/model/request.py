@@ -18,7 +18,7 @@ Method = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$")]
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request of a job, as in a JSON object of an input line or of the HTTP interface.
 
-    url        absolute; `app.policy.urls.check_url` says whether it can be fetched
+    url        absolute; `app.policy.urls.origin_of` says whether it can be fetched
     body       text, sent as UTF-8
     timeout_s  deadline of the whole fetch; None takes the job's
     id, meta   the user's own, carried through to the record untouched

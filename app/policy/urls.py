@@ -39,6 +39,8 @@ def origin_of(url: str) -> Origin:
 
     Raises InvalidRequest of kind UNSUPPORTED_SCHEME for another scheme, INVALID_REQUEST for what is no URL.
     """
+    if not url:
+        raise InvalidRequest("the URL is empty")
     if len(url) > _MAX_URL_CHARACTERS:
         raise InvalidRequest(f"the URL is longer than {_MAX_URL_CHARACTERS:,} characters")
     if _FORBIDDEN.search(url):

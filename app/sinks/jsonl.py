@@ -85,6 +85,8 @@ class JsonlPart:
             os.rename(temporary, path)
             os.unlink(self._path)
         except OSError as error:
+            # The space is wanted most where there is none left.
+            temporary.unlink(missing_ok=True)
             raise OutputError(f"can't write {path}: {error.strerror}") from error
         finally:
             self.close()
@@ -119,27 +121,28 @@ class JsonlPart:
         return offset
 
 
-def count_kinds(path: Path) -> Kinds:
-    """Counts of the records in a finished file."""
-    with open(path, "rb") as file:
-        return Counter(_kind(_brief.decode(line).error) for line in file)
+def count_kinds(path: Path) -> Kinds | None:
+    """Counts of the records in a finished file; None when there is no such file, or it is spoiled."""
+    try:
+        with open(path, "rb") as file:
+            return Counter(_kind(_brief.decode(line).error) for line in file)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def concatenate(parts: Iterator[Path], path: Path) -> None:
-    """Write the finished shards, in the order given, to `path`: it appears whole, by rename, or not at all.
+    """Write the finished shards, in the order given, to `path`, flushed to the disk.
 
-    Raises OutputError when the file system refuses; the shards stay.
+    Raises OutputError when the file system refuses; then `path` is gone again, and the shards stay.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as out:
+        with open(path, "wb") as out:
             for part in parts:
                 with open(part, "rb") as file:
                     _copy(file.fileno(), 0, os.fstat(file.fileno()).st_size, out.fileno())
             os.fsync(out.fileno())
-        os.rename(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise OutputError(f"can't write {path}: {error.strerror}") from error
 
 

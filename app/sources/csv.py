@@ -7,14 +7,13 @@ rows after the header, since a quoted field may hold line breaks.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
 from app.errors import UsageError
-from app.sources.lines import MAX_LINE_BYTES
+from app.sources.lines import MAX_LINE_BYTES, read_lines
 
 
 def read_rows(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
@@ -23,7 +22,8 @@ def read_rows(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
     Raises UsageError, before the first row, when the header has no column `url_column`. A row that can't be
     read becomes an object without URL, hence a failed record; so does one with more fields than the header.
     """
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    # Line by line, of bounded length: what is no CSV at all must not fill the memory.
+    text = (line.decode(errors="replace") for line in read_lines(stream, keep_ends=True))
     csv.field_size_limit(MAX_LINE_BYTES)
     rows = csv.reader(text)
     try:
@@ -32,7 +32,10 @@ def read_rows(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
         raise UsageError(f"the header is no CSV: {error}") from None
     if url_column not in header:
         columns = ", ".join(header) or "none"
-        raise UsageError(f"no column {url_column!r} in the header (columns: {columns}); name it with --url-column")
+        raise UsageError(
+            f"no column {url_column!r} in the header (columns: {columns}; they are separated by commas); "
+            "name it with --url-column"
+        )
     return _objects(rows, header, url_column)
 
 

@@ -14,16 +14,17 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Each line without its end of line. Of one that is too long, MAX_LINE_BYTES + 1 bytes come, the rest is skipped.
+def read_lines(stream: BinaryIO, *, keep_ends: bool = False) -> Iterator[bytes]:
+    """Each line, without its end of line unless asked to keep it.
 
-    Blocks as the stream does.
+    Of one that is too long come MAX_LINE_BYTES + 1 bytes; the rest is skipped. Blocks as the stream does.
     """
     first = True
     while line := stream.readline(MAX_LINE_BYTES + 1):
         whole = line.endswith(b"\n")
         if first:
             line, first = line.removeprefix(_BYTE_ORDER_MARK), False
-        yield line.rstrip(b"\r\n") if len(line) <= MAX_LINE_BYTES else line
+        is_cut = not whole and len(line) > MAX_LINE_BYTES
+        yield line if keep_ends or is_cut else line.rstrip(b"\r\n")
         while not whole and (rest := stream.readline(MAX_LINE_BYTES)):
             whole = rest.endswith(b"\n")

@@ -57,6 +57,8 @@ def format_of(name: str) -> Format:
     if name == "-":
         return "txt"
     suffix = PurePath(name).suffix.lower()
+    if "://" in name:
+        raise UsageError(f"INPUT is a file of URLs, not a URL; for one: echo {name} | fetch-batch - -o OUT")
     if suffix not in _BY_SUFFIX:
         raise UsageError(f"can't tell the format of {name!r}; use {', '.join(_BY_SUFFIX)} or give --format")
     return _BY_SUFFIX[suffix]

@@ -19,9 +19,7 @@ from app.fetching.page import Page
 def text_of(page: Page) -> str:
     """The body as text, in the encoding that a browser would choose."""
     if "text" not in page.memo:
-        page.memo["text"] = html_to_unicode(
-            page.headers.get("Content-Type"), page.body, auto_detect_fun=_guess_encoding
-        )[1]
+        page.memo["text"] = _decode(page)
     return cast(str, page.memo["text"])
 
 
@@ -35,6 +33,14 @@ def tree_of(page: Page) -> LexborHTMLParser:
 def base_url_of(page: Page) -> str:
     """What the page's relative links are relative to: its `<base href>`, or its final URL."""
     return get_base_url(text_of(page), page.url or "")
+
+
+def _decode(page: Page) -> str:
+    try:
+        return html_to_unicode(page.headers.get("Content-Type"), page.body, auto_detect_fun=_guess_encoding)[1]
+    except (LookupError, UnicodeError):
+        # Python knows codecs that are no text encodings ("hex", "idna"), and a server may name one.
+        return page.body.decode(_guess_encoding(page.body), "replace")
 
 
 def _guess_encoding(body: bytes) -> str:

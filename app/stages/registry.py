@@ -7,6 +7,7 @@ the caller says that it trusts its input (the command line, never the HTTP inter
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import Any
@@ -63,7 +64,8 @@ def _import(path: str) -> Stage:
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if found is None:
-        raise UnknownStage(f"stage {path!r}: module {module_name!r} has no {attribute!r}")
+        where = getattr(module, "__file__", None) or "built in"
+        raise UnknownStage(f"stage {path!r}: module {module_name!r} ({where}) has no {attribute!r}")
     return _as_stage(attribute, found)
 
 
@@ -71,8 +73,12 @@ def _load(name: str, load: Any) -> Any:
     """Call `load`; what somebody else's module raises while it is imported becomes one clear line."""
     try:
         return load()
-    except Exception as error:
-        raise UnknownStage(f"stage {name!r} can't be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnknownStage(
+            f"stage {name!r} can't be imported: {what} ({place.filename}, line {place.lineno})"
+        ) from error
 
 
 def _as_stage(name: str, found: Any) -> Stage:

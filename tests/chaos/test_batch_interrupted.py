@@ -178,6 +178,103 @@ def test_a_request_that_kills_its_worker_is_given_up(origin: Origin, tmp_path: P
     assert said.count("another takes its place") == 3
 
 
+def test_a_crash_is_seen_though_a_fork_holds_everything_open(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text("".join(f"{origin.url('/ok')}?{'poison' if n == 5 else n}\n" for n in range(16)))
+    arguments = ["--stage", "tests.support.stages:fork_and_die", "--workers", "1"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        assert process.wait() == 1
+        assert process.session() == [], "what the stage left is ended with its worker"
+    assert [record["index"] for record in records(tmp_path / "out.jsonl") if not record["ok"]] == [5]
+
+
+def test_draining_begins_nothing_new(tmp_path: Path) -> None:
+    """Requests that wait for their origin's slot are not in flight."""
+    with running_origin() as origin:
+        source = tmp_path / "urls.txt"
+        source.write_text("".join(f"{origin.url('/gate/held')}?{n}\n" for n in range(100)))
+        arguments = ["--workers", "1", "--per-origin", "4", "--drain-timeout", "3600"]
+        with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments, PERCORE_LOG_LEVEL="debug") as process:
+            origin.wait_waiting("held", n=4)
+            process.signal(signal.SIGINT)
+            process.wait_for_line("begins nothing new")
+            origin.open("held")
+            assert process.wait() == 130
+        assert origin.counts().total == 4
+        assert recorded(tmp_path / "out.jsonl.percore") == 4
+
+
+def test_a_spoiled_shard_is_done_again(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    arguments = [source, "-o", output, "--drain-timeout", "0"]
+    with running_batch(*arguments) as process:
+        origin.wait_waiting("held", n=8)
+        wait_until(lambda: list((tmp_path / "out.jsonl.percore/shards").glob("*.jsonl")), "a shard is finished")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    shard = next((tmp_path / "out.jsonl.percore/shards").glob("*.jsonl"))
+    shard.write_bytes(shard.read_bytes()[:10])
+    origin.open("held")
+    assert run_batch(*arguments)[0] == 0
+    assert_whole(output)
+
+
+def test_an_output_that_appears_meanwhile_is_left_alone(origin: Origin, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with running_batch(source, "-o", output) as process:
+        origin.wait_waiting("held", n=1)
+        output.write_text("precious")
+        origin.open("held")
+        assert process.wait() == 3
+        assert "has appeared since the start" in process.stderr
+    assert output.read_text() == "precious"
+    output.unlink()
+    assert run_batch(source, "-o", output)[0] == 0
+    assert_whole(output)
+
+
+def test_a_run_killed_after_its_end_is_only_cleaned_up(origin: Origin, tmp_path: Path) -> None:
+    source, output = tmp_path / "urls.txt", tmp_path / "out.jsonl"
+    source.write_text(f"{origin.url('/ok')}\n")
+    assert run_batch(source, "-o", output)[0] == 0
+    work = tmp_path / "out.jsonl.percore"
+    work.mkdir()
+    os.link(output, work / "output.jsonl")
+    status, said = run_batch(source, "-o", output)
+    assert (status, work.exists()) == (2, False)
+    assert "never overwritten" in said
+
+
+def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: Path, tmp_path: Path) -> None:
+    origin.open("held")
+    with running_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "1") as process:
+        (child,) = wait_until(lambda: children_of(process.pid), "it has a child")
+        os.kill(child, signal.SIGKILL)
+        assert process.wait() == 0
+    assert_whole(tmp_path / "out.jsonl")
+
+
+def test_nohup_is_respected(origin: Origin, source: Path, tmp_path: Path) -> None:
+    command = ["nohup", *COMMAND, str(source), "-o", str(tmp_path / "out.jsonl"), "--progress", "none"]
+    with running_process(command) as process:
+        origin.wait_waiting("held", n=1)
+        process.signal(signal.SIGHUP)
+        origin.open("held")
+        assert process.wait() == 0
+    assert_whole(tmp_path / "out.jsonl")
+
+
+def test_few_descriptors_and_many_origins(origin: Origin, tmp_path: Path) -> None:
+    hosts = [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(300)]
+    source = tmp_path / "urls.txt"
+    with running_origin("0.0.0.0") as everywhere:
+        source.write_text("".join(f"http://{host}:{everywhere.port}/ok?{n}\n" for host in hosts for n in range(4)))
+        batch = [*COMMAND, str(source), "-o", str(tmp_path / "out.jsonl"), "--progress", "none", "--workers", "1"]
+        command = ["bash", "-c", 'ulimit -n 400; exec "$@"', "-", *batch, "--retries", "0", "--concurrency", "100"]
+        with running_process(command) as process:
+            assert process.wait(timeout_s=100) == 0, process.stderr
+
+
 def test_the_same_command_twice_at_once(origin: Origin, source: Path, tmp_path: Path) -> None:
     with running_batch(source, "-o", tmp_path / "out.jsonl") as process:
         origin.wait_waiting("held", n=1)

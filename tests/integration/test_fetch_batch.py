@@ -212,6 +212,25 @@ def test_stages_of_the_users_own(origin: Origin, tmp_path: Path) -> None:
     assert source.exists()
 
 
+@pytest.mark.parametrize(("name", "message"), [("leave", "SystemExit: 3"), ("panic", "Panic: at the disco")])
+def test_a_stage_that_raises_no_exception_is_a_record_too(
+    origin: Origin, tmp_path: Path, name: str, message: str
+) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok?poison")])
+    status, said = run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", f"tests.support.stages:{name}")
+    assert status == 1
+    assert records(tmp_path / "out.jsonl")[0]["error"] == {"kind": "stage_failed", "message": message, "stage": name}
+    assert "another takes its place" not in said
+
+
+@pytest.mark.parametrize("charset", ["hex", "idna", "undefined", "zlib"])
+def test_a_charset_that_is_none_is_guessed(origin: Origin, tmp_path: Path, charset: str) -> None:
+    line = json.dumps({"url": origin.url(f"/echo?{charset}")})
+    source = write_list(tmp_path / "in.jsonl", [line])
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--body", "text", "--stage", "title")
+    assert records(tmp_path / "out.jsonl")[0]["ok"]
+
+
 def test_a_value_that_is_no_json_is_the_stages_failure(origin: Origin, tmp_path: Path) -> None:
     source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
     run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", "tests.support.stages:not_json")
@@ -239,6 +258,13 @@ def test_standard_input(origin: Origin, tmp_path: Path) -> None:
         process.stdin.close()
         assert process.wait() == 0
     assert [(record["index"], record["bytes"]) for record in records(tmp_path / "out.jsonl")] == [(0, 1), (3, 2)]
+
+
+def test_standard_input_from_a_file(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url(f"/ok/{n}") for n in range(50)])
+    with source.open() as file, running_batch("-", "-o", tmp_path / "out.jsonl", stdin=file.fileno()) as process:
+        assert process.wait() == 0
+    assert [record["bytes"] for record in records(tmp_path / "out.jsonl")] == list(range(50))
 
 
 def test_csv(origin: Origin, tmp_path: Path) -> None:
@@ -287,13 +313,20 @@ UNUSABLE = {
     ),
     "a stage that can't be imported": (["urls.txt", "-o", "out.jsonl", "--stage", "nowhere:x"], "can't be imported"),
     "an unknown option": (["urls.txt", "-o", "out.jsonl", "--nonsense"], "No such option"),
-    "a bad number": (["urls.txt", "-o", "out.jsonl", "--retries", "-1"], "expected `int` >= 0"),
+    "a bad number": (["urls.txt", "-o", "out.jsonl", "--retries", "-1"], "expected a whole number >= 0"),
     "a bad choice": (["urls.txt", "-o", "out.jsonl", "--pin", "perhaps"], "expected `auto`, `on` or `off`"),
     "a bad header": (["urls.txt", "-o", "out.jsonl", "--header", "nocolon"], "NAME:VALUE"),
     "no output": (["urls.txt"], "Missing option '-o'"),
-    "no place for the output": (["urls.txt", "-o", "no/such/out.jsonl"], "can't write no/such/out.jsonl"),
+    "no place for the output": (["urls.txt", "-o", "no/such/out.jsonl"], "there is no folder no/such"),
     "a CSV without URLs": (["in.csv", "-o", "out.jsonl"], "no column 'url'"),
     "an output that exists": (["urls.txt", "-o", "there.jsonl"], "never overwritten"),
+    "the input as output": (["urls.txt", "-o", "urls.txt", "--fresh"], "is the input"),
+    "a folder of other things": (["urls.txt", "-o", "precious/", "--fresh"], "holds other things than shards"),
+    "a folder without a slash": (["urls.txt", "-o", "precious", "--fresh"], "is a folder"),
+    "no name": (["urls.txt", "-o", "."], "is no name for an output"),
+    "standard output": (["urls.txt", "-o", "-"], "can't go to standard output"),
+    "a URL as input": (["http://127.0.0.1/", "-o", "out.jsonl"], "not a URL"),
+    "a stage that ends the process": (["urls.txt", "-o", "out.jsonl", "--stage", "leaves:x"], "SystemExit: 4"),
 }
 
 
@@ -305,19 +338,25 @@ def test_what_can_be_mended_is_said_before_anything_is_fetched(case: str, tmp_pa
         write_list(tmp_path / "urls", [origin.url("/ok")])
         write_list(tmp_path / "in.csv", ["address", origin.url("/ok")])
         write_list(tmp_path / "there.jsonl", ["precious"])
+        write_list(tmp_path / "leaves.py", ["import sys", "sys.exit(4)"])
+        (tmp_path / "precious").mkdir()
+        write_list(tmp_path / "precious" / "thesis.txt", ["years"])
+        before = sorted(tmp_path.rglob("*"))
         status, said = run_batch(*arguments, cwd=tmp_path)
         assert origin.counts().total == 0
     assert status == 2
     assert message in said
     assert said.count("\n") == 1
     assert said.startswith("fetch-batch: ")
+    after = [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts]
+    assert after == before, "nothing is left behind, and nothing is gone"
     assert (tmp_path / "there.jsonl").read_text() == "precious\n"
 
 
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:
     source = write_list(tmp_path / "urls.txt", [])
     status, said = run_batch(source, "-o", tmp_path / "out.jsonl", PERCORE_CONCURRENCY="none")
-    assert (status, said) == (2, "fetch-batch: PERCORE_CONCURRENCY='none': expected `int`, got `str`\n")
+    assert (status, said) == (2, "fetch-batch: PERCORE_CONCURRENCY='none': expected a whole number\n")
 
 
 def test_fresh_replaces_an_output(origin: Origin, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from app.fetching.page import Page
 from app.stages import stage
@@ -39,6 +40,28 @@ def spin(page: Page) -> None:
     """Computes for ever, in Python, and never lets the hub turn."""
     while True:
         pass
+
+
+def leave(page: Page) -> None:
+    """Tries to end the process."""
+    if "poison" in (page.url or ""):
+        sys.exit(3)
+
+
+class Panic(BaseException):
+    """As native code raises it (pyo3's PanicException)."""
+
+
+def panic(page: Page) -> None:
+    raise Panic("at the disco")
+
+
+def fork_and_die(page: Page) -> None:
+    """Leaves a process behind that holds all our descriptors open, then crashes."""
+    if "poison" in (page.url or ""):
+        if os.fork() == 0:
+            signal.pause()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def where(page: Page) -> list[int]:

@@ -75,7 +75,7 @@ def test_none_is_silent_until_the_summary() -> None:
     assert scene.stream.getvalue() == ""
     scene.tally.resumed = 9
     assert scene.progress.summary(scene.tally) == [
-        "19 records: 10 ok, 9 failed; 10 in 100.0 s (0/s), 9 from an earlier run",
+        "19 records: 10 ok, 9 failed; 9 from an earlier run, 10 in 100.0 s (0/s)",
         "  http_status  7",
         "  timeout      2",
     ]

@@ -29,14 +29,14 @@ def test_other_variables_are_left_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("PERCORE_WORKERS", "0", "PERCORE_WORKERS='0': expected `int` >= 1"),
+        ("PERCORE_WORKERS", "0", "PERCORE_WORKERS='0': expected a whole number >= 1"),
         ("PERCORE_WORKERS", "many", "PERCORE_WORKERS='many': expected `auto` or a number"),
         ("PERCORE_PIN", "maybe", "PERCORE_PIN='maybe': expected `auto`, `on` or `off`"),
         ("PERCORE_LOG_LEVEL", "loud", "PERCORE_LOG_LEVEL='loud': expected `debug`, `info`, `warning` or `error`"),
-        ("PERCORE_TIMEOUT_S", "-1", "PERCORE_TIMEOUT_S='-1': expected `float` > 0.0"),
-        ("PERCORE_TIMEOUT_S", "soon", "PERCORE_TIMEOUT_S='soon': expected `float`"),
-        ("PERCORE_MAX_BODY", "10MB", "PERCORE_MAX_BODY='10MB': expected `int`"),
-        ("PERCORE_RETRIES", "", "PERCORE_RETRIES='': expected `int`"),
+        ("PERCORE_TIMEOUT_S", "-1", "PERCORE_TIMEOUT_S='-1': expected a number > 0.0"),
+        ("PERCORE_TIMEOUT_S", "soon", "PERCORE_TIMEOUT_S='soon': expected a number"),
+        ("PERCORE_MAX_BODY", "10MB", "PERCORE_MAX_BODY='10MB': expected a whole number"),
+        ("PERCORE_RETRIES", "", "PERCORE_RETRIES='': expected a whole number"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:
