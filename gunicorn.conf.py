@@ -11,6 +11,7 @@ import os as _os
 
 from app.settings import Settings as _Settings
 from workers import affinity as _affinity
+from workers.descriptors import raise_limit as _raise_limit
 from workers.listen import refuse_beyond_loopback as _refuse_beyond_loopback
 from workers.topology import read_topology as _read_topology
 
@@ -62,6 +63,7 @@ def pre_fork(server, worker):
 
 def post_fork(server, worker):
     """In the worker, still unpatched: keep the wide mask for code that must not be pinned, then pin."""
+    _raise_limit()
     _os.environ[_affinity.WIDE_CPUS] = _affinity.format_cpus(_os.sched_getaffinity(0))
     if worker.core is None:
         return

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
+from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
 from tests.support.processes import HANG_GUARD_S, running_process, wait_until
 
@@ -312,8 +313,7 @@ def test_a_full_disk_is_said_and_what_was_written_is_whole(origin: Origin, tmp_p
     script = 'mount -t tmpfs -o size=512k tmpfs "$0" && shift 0; "$@"; status=$?; cp -r "$0" "$KEEP"; exit $status'
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, str(disk), *batch]
     probe = subprocess.run(["unshare", "--mount", "--map-root-user", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip("this machine allows no mount namespaces")
+    require(probe.returncode == 0, "mount namespaces", how="run as root, or allow user namespaces")
     with running_process(command, env=os.environ | {"KEEP": str(keep)}) as process:
         assert process.wait(timeout_s=4 * HANG_GUARD_S) == 3
         assert "No space left on device" in process.stderr

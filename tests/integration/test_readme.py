@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.needs import require_program
 from tests.support.ports import reserved_port
 from tests.support.processes import ROOT, running_process
 
@@ -30,8 +31,7 @@ def tour() -> str:
 
 
 def test_the_tour(tmp_path: Path, ports: tuple[int, int]) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("needs curl: apt install curl")
+    require_program("curl", how="apt install curl")
     site, service = ports
     # The same tour, in a folder of its own and on ports that nobody else uses.
     script = tour().replace(":8080", f":{site}").replace(" 8080 ", f" {site} ").replace(":8000", f":{service}")

@@ -39,6 +39,12 @@ def require_folder(pattern: str, how: str) -> Path:
     _lacking(pattern, how)
 
 
+def require(condition: bool, what: str, how: str) -> None:
+    """Anything else. `how`: what to do for it."""
+    if not condition:
+        _lacking(what, how)
+
+
 def python_docs() -> Path:
     """Debian's HTML pages of Python's documentation: a real site of some 500 pages."""
     return require_folder("/usr/share/doc/python3-doc/html", how="apt install python3-doc")
