@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 from app.engine.engine import Engine
 from app.fetching.session import Session
 from app.fetching.slots import Slots
+from app.policy.addresses import AddressPolicy, service_policy
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.api.application import Application
 
 
-def build_engine(settings: Settings) -> Engine:
-    """The engine of this process. Call it after monkey patching; it opens no connection."""
+def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Engine:
+    """The engine of this process. Call it after monkey patching; it opens no connection.
+
+    policy  which addresses may be contacted; None is all of them
+    """
     session = Session(
         origins=_origins_kept(settings),
         per_origin=settings.per_origin,
         max_body_bytes=settings.max_body_bytes,
         max_redirects=settings.max_redirects,
         ca_bundle=settings.ca_bundle,
+        policy=policy,
     )
     return Engine(session, Slots(settings.per_origin, total=settings.concurrency), concurrency=settings.concurrency)
 
@@ -31,7 +36,7 @@ def build_application(settings: Settings) -> Application:
     # Only now: a batch has no use for a web framework, and starts faster without.
     from app.api.application import Application
 
-    return Application(build_engine(settings), settings)
+    return Application(build_engine(settings, service_policy(settings)), settings)
 
 
 def _origins_kept(settings: Settings) -> int:

@@ -26,6 +26,7 @@ from app.engine.shard_run import ShardRun
 from app.errors import OutputError, UsageError
 from app.model.outcome import Outcome
 from app.model.request import Entry
+from app.policy.addresses import AddressPolicy, parse_allowed
 from app.policy.sharding import shard_of
 from app.sinks.jsonl import count_kinds
 from app.stages.registry import resolve
@@ -86,7 +87,7 @@ class BatchWorker:
         configure(begin.settings.log_level)
         try:
             stages = resolve(begin.stages, import_paths=True)
-            engine = build_engine(begin.settings)
+            engine = build_engine(begin.settings, _policy(begin))
         except UsageError as error:
             self._send(Refused(str(error)))
             return 0
@@ -221,6 +222,13 @@ class BatchWorker:
         # A frame may go out in pieces, with other greenlets running in between.
         with self._sending:
             self._socket.sendall(to_frame(message))
+
+
+def _policy(begin: Begin) -> AddressPolicy:
+    if not begin.deny_private:
+        return AddressPolicy.allow_all()
+    # Any port: a list of one's own may well name odd ones.
+    return AddressPolicy.public_only(allow=parse_allowed(begin.settings.allow_private), ports=None)
 
 
 def _finish_or_say(run: ShardRun) -> OutputError | None:

@@ -99,6 +99,7 @@ _DEFAULTS = Settings()
 @click.option(
     "--progress", type=click.Choice(["auto", "none", "json"]), default="auto", help="What standard error shows."
 )
+@click.option("--deny-private", is_flag=True, help="Contact public addresses only, and those of PERCORE_ALLOW_PRIVATE.")
 @click.option("--fresh", is_flag=True, help="Throw away an earlier output, and an unfinished run's work.")
 def command(
     input_name: str,
@@ -111,6 +112,7 @@ def command(
     shard_size: int,
     progress: Mode,
     fresh: bool,
+    deny_private: bool,
     **settings: Any,
 ) -> int:
     """Fetch every request of INPUT (.txt, .jsonl, .csv, or - for URLs on standard input) and run stages on the
@@ -135,7 +137,7 @@ def command(
         shard_size = _shorter(shard_size, source, input_name)
     lines = source.lines(stream)
     options = FetchOptions(timeout_s=chosen.timeout_s, retries=chosen.retries, body=body, headers=_headers(headers))
-    begin = Begin(chosen, options, list(stages), source.entry_form, shard_size, "")
+    begin = Begin(chosen, options, list(stages), source.entry_form, shard_size, "", deny_private)
     folder = WorkFolder(output, _manifest(begin, source, input_name, stream, is_file), fresh=fresh)
     begin = msgspec.structs.replace(begin, folder=str(folder.path))
     feed = Feed(
@@ -214,6 +216,7 @@ def _manifest(begin: Begin, source: Source, input_name: str, stream: BinaryIO, i
         options=begin.options,
         max_body_bytes=begin.settings.max_body_bytes,
         max_redirects=begin.settings.max_redirects,
+        deny_private=begin.deny_private,
     )
 
 

@@ -19,6 +19,7 @@ from app.settings import Settings
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """Parent to child, first: everything that holds for the whole job.
 
+    deny_private  contact public addresses only, and those of PERCORE_ALLOW_PRIVATE
     folder      the job's work folder
     entry_form  what each line of a shard is: see app.sources.entry
     """
@@ -29,6 +30,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     entry_form: str
     shard_size: int
     folder: str
+    deny_private: bool = False
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):

@@ -35,7 +35,7 @@ BOOT_S = 60.0
 """A worker that has not come up in this time is taken for stuck (importing the application takes about 1 s)."""
 
 _ALL_SIGNALS = signal.valid_signals()
-_UNPATCHED_IS_FINE = ("app.errors", "app.model", "app.settings")
+_UNPATCHED_IS_FINE = ("app.errors", "app.model", "app.policy", "app.settings")
 _PATCHED = ("os", "select", "signal", "socket", "ssl", "subprocess", "threading", "time")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from app.errors import PercoreError, SettingsError
+from app.policy.addresses import service_policy
 from app.settings import Settings
 from workers.listen import AddressTaken, check_free, format_bind, parse_bind, refuse_beyond_loopback
 
@@ -30,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
             os.environ[f"PERCORE_{name.upper()}"] = given  # gunicorn.conf.py and the workers read it there
     try:
         check_platform(sys.platform)
-        address = parse_bind(Settings.from_env().bind)
+        settings = Settings.from_env()
+        service_policy(settings)  # for its complaint
+        address = parse_bind(settings.bind)
         refuse_beyond_loopback(address)
         if not _inherits_its_listener(os.environ):
             check_free(address)

@@ -29,7 +29,7 @@ _SHARD_NAME = re.compile(r"\d{6,}\.jsonl")
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What decides the records of a job. Two runs with equal manifests write equal files.
+    """What of the command decides the records of a job, and so whether a run may go on with another's work.
 
     input_name, input_bytes, input_mtime_ns  of the input; -1 for standard input, which can't be told again
     """
@@ -44,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True):
     options: FetchOptions
     max_body_bytes: int
     max_redirects: int
+    deny_private: bool
     version: int = 1
 
 

@@ -12,6 +12,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from app.errors import FetchError
+from app.fetching.dialing import AddressDenied
 from app.model.outcome import ErrorKind
 
 # First match wins, so a subclass stands before its base.
@@ -31,6 +32,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
 )
 
 _BY_CAUSE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
+    (AddressDenied, ErrorKind.ADDRESS_DENIED),
     (urllib3.exceptions.NameResolutionError, ErrorKind.NAME_NOT_RESOLVED),
     (urllib3.exceptions.NewConnectionError, ErrorKind.CONNECT_FAILED),
     (urllib3.exceptions.SSLError, ErrorKind.TLS_FAILED),

@@ -20,17 +20,19 @@ from urllib.request import getproxies
 import certifi
 import gevent
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.cookies import RequestsCookieJar
 from requests.exceptions import InvalidURL
 from requests.utils import requote_uri, should_bypass_proxies
 from urllib3.util.ssl_ import create_urllib3_context
 
 from app.errors import FetchError, InvalidRequest
+from app.fetching.dialing import Dialer, DialingAdapter
 from app.fetching.errormap import fetch_error
 from app.fetching.page import Page
 from app.model.outcome import ErrorKind
 from app.model.request import Request
+from app.policy.addresses import AddressPolicy
 from app.policy.urls import origin_of
 
 # A host with a dead address among good ones should get to the good one; the deadline bounds the rest.
@@ -49,6 +51,8 @@ class Session(requests.Session):
     max_body_bytes  limit of the decoded body for `fetch`
     max_redirects   hops followed by `fetch`, and by requests' own verbs
     ca_bundle       file or folder of CA certificates; "" takes certifi's
+    policy          which addresses, and for `fetch` which ports, may be contacted; None is all of them. Where it
+                    sets a limit, no proxy is used, since a proxy looks names up itself
     """
 
     def __init__(
@@ -59,13 +63,15 @@ class Session(requests.Session):
         max_body_bytes: int = 10 * 1024 * 1024,
         max_redirects: int = 10,
         ca_bundle: str = "",
+        policy: AddressPolicy | None = None,
     ) -> None:
         super().__init__()
         self.max_redirects = max_redirects
         self.max_body_bytes = max_body_bytes
         self.verify = ca_bundle or True
         self.headers["User-Agent"] = _USER_AGENT
-        adapter = _Adapter(self.verify, pool_connections=origins, pool_maxsize=per_origin)
+        self.policy = policy or AddressPolicy.allow_all()
+        adapter = _Adapter(self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         self._environment_proxies: dict[str, str] = getproxies()
@@ -106,21 +112,23 @@ class Session(requests.Session):
         return Page.of(response)
 
     def _proxies_for(self, url: str) -> dict[str, str]:
+        if self.policy != AddressPolicy.allow_all():
+            return {}
         if not self._environment_proxies or should_bypass_proxies(url, no_proxy=None):
             return {}
         return self._environment_proxies
 
 
-class _Adapter(HTTPAdapter):
-    """requests' own adapter, with the CA certificates read once and not for every connection.
+class _Adapter(DialingAdapter):
+    """The adapter that dials for us, with the CA certificates read once and not for every connection.
 
     Reading them takes some 20 ms, in which the hub stands still. A request with another `verify` than the
     session's, or with a client certificate, gets requests' own behaviour.
     """
 
-    def __init__(self, verify: str | bool, **options: Any) -> None:
+    def __init__(self, verify: str | bool, dialer: Dialer, **options: Any) -> None:
         self._verify = verify
-        super().__init__(**options)
+        super().__init__(dialer, **options)
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -165,6 +173,7 @@ class _Visit(requests.Session):
         self.cookies = RequestsCookieJar()
         self.adapters = parent.adapters
         self._max_body_bytes = parent.max_body_bytes
+        self._policy = parent.policy
         # Called on every hop before requests follows it, which would otherwise read any body whole.
         self.hooks = {"response": [self._read_body]}
 
@@ -179,6 +188,11 @@ class _Visit(requests.Session):
             )
         except (ValueError, UnicodeError) as error:
             raise InvalidRequest(str(error)) from None
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Asked for on every hop. Raises FetchError for a port that the policy denies."""
+        self._policy.check_origin(origin_of(url))
+        return super().get_adapter(url)
 
     def get_redirect_target(self, response: requests.Response) -> str | None:
         """Where requests would go next. Raises FetchError when that is no place to go."""

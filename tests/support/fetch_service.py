@@ -27,6 +27,8 @@ def fetch_service(folder: Path, **settings: str) -> Iterator[Service]:
     # The machine's own proxy must not stand between the service and the test's origin.
     environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", "PYTHONPATH": str(ROOT)}
     environ |= {"PERCORE_BIND": "127.0.0.1:0", "PERCORE_PIN": "off", "PERCORE_WORKERS": "1"}
+    # The tests' origins are on loopback, on ports that the kernel chose.
+    environ |= {"PERCORE_ALLOW_PRIVATE": "127.0.0.0/8", "PERCORE_ALLOW_PORTS": "all"}
     environ |= {f"PERCORE_{name}": value for name, value in settings.items()}
     with running_process([sys.executable, "-P", "-m", "workers.serve"], cwd=folder, env=environ) as running:
         service = Service(running, folder)
