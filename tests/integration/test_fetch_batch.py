@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.batch import records, run_batch, running_batch
+from tests.support.batch import COMMAND, records, run_batch, running_batch
+from tests.support.dns import in_own_network
 from tests.support.nginx import serve_folder
 from tests.support.origin import Origin, body_of, running_origin
 from tests.support.ports import refused_port
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, running_process
 from tests.support.site import doc_folder, doc_pages
 
 
@@ -73,7 +74,6 @@ def test_every_fault_is_one_record_of_its_kind(origin: Origin, tmp_path: Path) -
         expected: list[tuple[str, str | None]] = [(origin.url(path), kind) for path, kind in KINDS.items()]
         expected += [
             (f"http://127.0.0.1:{port}/", "connect_failed"),
-            ("http://name-that-is-not.invalid/", "name_not_resolved"),
             ("ftp://127.0.0.1/", "unsupported_scheme"),
             ("127.0.0.1/no-scheme", "invalid_request"),
             ("http://" + "a" * 70 + ".example/", "invalid_request"),
@@ -93,6 +93,23 @@ def test_every_fault_is_one_record_of_its_kind(origin: Origin, tmp_path: Path) -
         if record["error"]:
             assert "\n" not in record["error"]["message"]
             assert "object at 0x" not in record["error"]["message"]
+
+
+def test_names_without_address_and_names_that_lead_inside(tmp_path: Path) -> None:
+    """With a name server of our own, in a network of its own: no question leaves this machine."""
+    zone = {
+        "inside.example": ["127.0.0.1"],
+        "both.example": ["93.184.216.34", "10.0.0.1"],
+        "broken.example": "SERVFAIL",
+    }
+    names = ["nowhere.example", "broken.example", "inside.example", "both.example"]
+    source = write_list(tmp_path / "urls.txt", [f"http://{name}./" for name in names])
+    batch = [*COMMAND, source, "-o", tmp_path / "out.jsonl", "--deny-private", "--retries", "0", "--progress", "none"]
+    with running_process(in_own_network(tmp_path, {n: [a] for n, a in zone.items()}, batch)) as process:
+        assert process.wait(timeout_s=100) == 1, process.stderr
+    kinds = [record["error"]["kind"] for record in records(tmp_path / "out.jsonl")]
+    assert kinds == ["name_not_resolved", "name_not_resolved", "address_denied", "address_denied"], process.stderr
+    assert "127.0.0.1" not in (tmp_path / "out.jsonl").read_text(), "a record does not map the inner network"
 
 
 def test_a_real_site_among_faults(origin: Origin, tmp_path: Path) -> None:

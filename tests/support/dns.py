@@ -31,9 +31,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
-from tests.support.needs import require_program
+from tests.support.needs import require, require_program
 
 NXDOMAIN, SERVFAIL, REFUSED, SILENT = "NXDOMAIN", "SERVFAIL", "REFUSED", "SILENT"
 Step = str | list[str]
@@ -66,8 +64,7 @@ def in_own_network(
     unshare = require_program("unshare", how="apt install util-linux")
     flags = ["--user", "--map-root-user", "--mount", "--net"]
     probe = subprocess.run([unshare, *flags, "true"], capture_output=True, text=True, timeout=30, check=False)
-    if probe.returncode:
-        pytest.skip(f"no namespaces for this user: {probe.stderr.strip()}")
+    require(probe.returncode == 0, "network namespaces", how="run as root, or allow user namespaces")
     (folder / "resolv.conf").write_text(_RESOLV_CONF)
     (folder / "hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{hosts}")
     (folder / "nsswitch.conf").write_text("hosts: files dns\n")

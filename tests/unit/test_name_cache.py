@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.policy.name_cache import NameCache, Resolution
@@ -78,6 +78,7 @@ def test_impossible_limits_are_refused(limits: tuple[float, float, int]) -> None
         NameCache(ttl_s=ttl_s, negative_ttl_s=negative_ttl_s, max_entries=max_entries)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
