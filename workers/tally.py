@@ -28,10 +28,6 @@ class Tally:
         self._open.pop(number, None)
         self._finished.update(kinds)
 
-    def open_total(self, number: int) -> int:
-        """Records of shard `number`, 0 when it is not under way."""
-        return sum(self._open.get(number, {}).values())
-
     @property
     def kinds(self) -> Counter[str]:
         """All counts at this moment."""

@@ -6,7 +6,7 @@
     shards/000000.jsonl    a finished shard, in input order
     output.jsonl           all of them, for the moment before it becomes the output
 
-The output itself appears by one rename at the end, and the folder goes away.
+The output itself appears at once and whole, at the end, and the folder goes away.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class WorkFolder:
         except FileExistsError:
             raise OutputError(f"{self.output} has appeared since the start, and is not overwritten") from None
         except OSError:
-            # A file system without links.
+            # A file system without links; between the look and the rename is a moment that nothing guards.
+            if self.output.exists():
+                raise OutputError(f"{self.output} has appeared since the start, and is not overwritten") from None
             os.rename(whole, self.output)
 
     def _clean_up_after_the_end(self) -> None:

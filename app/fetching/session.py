@@ -44,7 +44,7 @@ _USER_AGENT = "percore/0.1"
 
 
 class Session(requests.Session):
-    """A requests session with a pool as large as the concurrency, and `fetch`.
+    """A requests session that dials vetted addresses only, with a pool of a size to choose, and `fetch`.
 
     origins         origins to which idle connections are kept
     per_origin      idle connections kept to each of them

@@ -1,6 +1,6 @@
 """JSON Lines: one shard's records in a file, and how a shard's file is finished.
 
-While a shard runs, its records lie in a `.part` file in the order of completion. A record counts as done once
+While a shard is under way, its records lie in a part, in the order of completion. A record counts as done once
 its whole line has been handed to the kernel, in one write. A part that was left behind (a kill, a full disk) is
 taken up again: a torn last line is cut off, whole lines stay. A finished shard is written in input order under
 its final name, by rename, so a file of that name is always whole.
