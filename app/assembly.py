@@ -27,6 +27,8 @@ def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Eng
         max_redirects=settings.max_redirects,
         ca_bundle=settings.ca_bundle,
         policy=policy,
+        transport=settings.transport,
+        http=settings.http,
     )
     return Engine(session, Slots(settings.per_origin, total=settings.concurrency), concurrency=settings.concurrency)
 

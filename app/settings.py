@@ -21,6 +21,8 @@ _PREFIX = "PERCORE_"
 _WORDS = {
     "workers": "`auto` or a number",
     "pin": "`auto`, `on` or `off`",
+    "transport": "`curl` or `requests`",
+    "http": "`1.1`, `2` or `3`",
     "log_level": "`debug`, `info`, `warning` or `error`",
 }
 
@@ -44,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     allow_private    networks that the service may contact besides the public ones: a comma list, or "all"
     allow_ports      ports that the service may contact: a comma list, or "all"
     ca_bundle        file or folder of CA certificates; "" takes certifi's
+    transport        "curl", libcurl on the hub, or "requests", the plain monkey-patched one
+    http             the best version of HTTP to offer, with libcurl
     log_level        of Percore's own log lines
     """
 
@@ -62,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     allow_private: str = ""
     allow_ports: str = "80,443"
     ca_bundle: str = ""
+    transport: Literal["curl", "requests"] = "curl"
+    http: Literal["1.1", "2", "3"] = "2"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

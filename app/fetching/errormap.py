@@ -12,6 +12,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from app.errors import FetchError
+from app.fetching.curl_errors import TransferError
 from app.fetching.dialing import AddressDenied
 from app.model.outcome import ErrorKind
 
@@ -47,10 +48,16 @@ _BY_CAUSE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
 
 def fetch_error(error: Exception) -> FetchError | None:
     """The FetchError that `error` means, or None for one that no network can cause."""
+    chain = list(_causes(error))
+    for link in chain:
+        # Ours, inside of what requests raises: who failed knows best why.
+        if isinstance(link, FetchError):
+            return link
+        if isinstance(link, TransferError):
+            return FetchError(link.kind, _message(link))
     for cause, kind in _BY_TYPE:
         if isinstance(error, cause):
             return FetchError(kind, _message(error))
-    chain = list(_causes(error))
     for cause, kind in _BY_CAUSE:
         for link in chain:
             if isinstance(link, cause):

@@ -204,15 +204,11 @@ class Names:
         Has no time limit: put a gevent.Timeout around it. Who leaves that way, or is killed, disturbs nobody else.
         Raises InvalidRequest for what can't be a host, FetchError NAME_NOT_RESOLVED for one without addresses.
         """
-        # Most hosts are written as their name is kept, and only names are kept: look before taking pains.
-        name = host
-        known = self._cache.get(host, self._clock_s())
-        if known is None:
-            address = literal_address(host)
-            if address is not None:
-                return (address,)
-            name = name_of(host)
-            known = self._cache.get(name, self._clock_s()) if name != host else None
+        found = self.known(host)
+        if found is not None:
+            return found
+        name = name_of(host)
+        known = self._cache.get(name, self._clock_s())
         if known is None:
             self._misses += 1
             known = self._wait_for(self._asked(name))
@@ -223,6 +219,20 @@ class Names:
         if not known.addresses:
             raise FetchError(ErrorKind.NAME_NOT_RESOLVED, f"{name[:80]}: {known.reason}")
         return known.addresses
+
+    def known(self, host: str) -> tuple[str, ...] | None:
+        """The addresses of a host that is an address or whose name is in the cache; None if it takes a look-up, or
+        there are none. Never yields, never raises.
+        """
+        # Most hosts are written as their name is kept, and only names are kept: look before taking pains.
+        kept = self._cache.get(host, self._clock_s())
+        if kept is not None:
+            if not kept.addresses:
+                return None
+            self._hits += 1
+            return kept.addresses
+        address = literal_address(host)
+        return None if address is None else (address,)
 
     def statistics(self) -> NameStatistics:
         """Counts at this moment; pending, running and waiting are 0 when nobody is being looked up."""

@@ -1,19 +1,36 @@
-"""Page: what a stage receives: a `requests.Response` whose body is already here, within its limit."""
+"""Page: what a stage receives: a `requests.Response` whose body is already here, within its limit.
+
+The law: what a page was made from is kept as it came, and taken apart when somebody asks for it. Most stages look at
+the body alone; headers, cookies, `raw` and `request` cost nothing until then.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import requests
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+
+from app.fetching.curl_transport import Answer
+from app.fetching.head import headers_of, reason_of, status_of
+from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.transfer import Timing
 
 
 class Page(requests.Response):
     """A final response. Everything that `requests.Response` has works; reading it never waits for the network.
 
-    memo  a place for stages of the same page to share what they worked out (a parsed tree, say)
+    memo    a place for stages of the same page to share what they worked out (a parsed tree, say)
+    timing  where the time of its last hop went; None under the plain transport
     """
 
+    # Attributes of requests.Response that are not here yet are made by `__getattr__` and then stay.
     memo: dict[str, Any]
+    timing: Timing | None
 
     @classmethod
     def of(cls, response: requests.Response) -> Page:
@@ -21,9 +38,79 @@ class Page(requests.Response):
         page = cls.__new__(cls)
         page.__dict__.update(response.__dict__)
         page.memo = {}
+        page.timing = None
         return page
+
+    @classmethod
+    def of_answer(
+        cls, answer: Answer, method: str, url: str, make_request: Callable[[], requests.PreparedRequest]
+    ) -> Page:
+        """A page with the answer's body as it came.
+
+        make_request  the request as requests would have prepared it; called when somebody asks for it
+        """
+        page = cls.__new__(cls)
+        page.__dict__.update(
+            status_code=status_of(answer.head),
+            url=url,
+            _content=answer.body,
+            _content_consumed=True,
+            _answer=answer,
+            _method=method,
+            _make_request=make_request,
+        )
+        return page
+
+    def to_decode(self) -> None:
+        """Leave the body's content codings to requests: to be read through `iter_content` or `content` once more."""
+        answer: Answer = self.__dict__["_answer"]
+        body = BufferedBody(answer.body, answer.error)
+        self.__dict__.update(
+            raw=raw_response(answer.head, body, self.__dict__["_method"], self.url or ""),
+            _content=False,
+            _content_consumed=False,
+        )
 
     @property
     def body(self) -> bytes:
         """The decoded body; empty when none came."""
         return self.content or b""
+
+    def __getattr__(self, name: str) -> Any:
+        make = _LATE.get(name)
+        if make is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = self.__dict__[name] = make(self)
+        return value
+
+
+def _headers(page: Page) -> CaseInsensitiveDict[str]:
+    return CaseInsensitiveDict(headers_of(page.__dict__["_answer"].head))
+
+
+def _cookies(page: Page) -> RequestsCookieJar:
+    jar = RequestsCookieJar()
+    extract_cookies_to_jar(jar, page.request, page.raw)
+    return jar
+
+
+def _raw(page: Page) -> Any:
+    # Its body was read, as it would have been by `content`.
+    head = page.__dict__["_answer"].head
+    return raw_response(head, BufferedBody(b""), page.__dict__["_method"], page.url or "")
+
+
+_LATE: dict[str, Callable[[Page], Any]] = {
+    "headers": _headers,
+    "reason": lambda page: reason_of(page.__dict__["_answer"].head),
+    "encoding": lambda page: get_encoding_from_headers(page.headers),
+    "cookies": _cookies,
+    "raw": _raw,
+    "request": lambda page: page.__dict__["_make_request"](),
+    "history": lambda page: [],
+    "elapsed": lambda page: timedelta(seconds=page.timing.total_s if page.timing else 0.0),
+    "timing": lambda page: page.__dict__["_answer"].timing if "_answer" in page.__dict__ else None,
+    "memo": lambda page: {},
+    "connection": lambda page: None,
+    "_next": lambda page: None,
+}

@@ -1,50 +1,39 @@
-"""Session: `requests.Session` with one more verb, `fetch`, which is the engine's way to the network.
+"""Session: `requests.Session` over libcurl: requests' meaning at a fraction of its cost, and one more verb, `fetch`.
 
-`fetch` differs from `get` in what a bulk fetcher needs: one deadline for the whole exchange, redirects
-included; a limit on the decoded body, on every hop; cookies that live and die with the one fetch; no netrc
-and no certificate paths from the environment; failures of a closed set of kinds.
+    Session().get(url)      as requests.Session's, in everything that can be seen
+    Session().fetch(url)    the engine's way: one deadline for the whole, redirects included; a limit on the decoded
+                            body, on every hop; cookies that live and die with the one fetch; no netrc and no
+                            certificate paths from the environment; failures of a closed set of kinds
 
-The transport is requests' own, so the standard library must have been monkey-patched before requests was
-imported; then every wait in here yields to the hub.
+The law of the verbs: what the session, the call and the environment leave at their defaults is not worked out anew.
+Whatever is not at its default, and has no quick way here, goes requests' own way, over the same transport.
 """
 
 from __future__ import annotations
 
-import os
-import ssl
-from functools import cached_property
-from typing import Any
-from urllib.parse import urljoin
+from typing import Any, Literal
 from urllib.request import getproxies
 
-import certifi
-import gevent
 import requests
-from requests.adapters import BaseAdapter
-from requests.cookies import RequestsCookieJar
-from requests.exceptions import InvalidURL
-from requests.utils import requote_uri, should_bypass_proxies
-from urllib3.util.ssl_ import create_urllib3_context
+from requests.utils import select_proxy, should_bypass_proxies
 
-from app.errors import FetchError, InvalidRequest
-from app.fetching.dialing import Dialer, DialingAdapter
-from app.fetching.errormap import fetch_error
+from app.fetching.adapter import CurlAdapter
+from app.fetching.curl_fetch import CurlFetcher
+from app.fetching.dialing import Dialer
 from app.fetching.page import Page
-from app.model.outcome import ErrorKind
+from app.fetching.plain import PlainAdapter, fetch_plainly
+from app.fetching.quick import QuickVerbs
+from app.fetching.transfer import HttpVersion
 from app.model.request import Request
 from app.policy.addresses import AddressPolicy
-from app.policy.urls import origin_of
 
-# A host with a dead address among good ones should get to the good one; the deadline bounds the rest.
-_CONNECT_TIMEOUT_S = 10.0
-
-_READ_SIZE_BYTES = 64 * 1024
+Transport = Literal["curl", "requests"]
 
 _USER_AGENT = "percore/0.1"
 
 
 class Session(requests.Session):
-    """A requests session that dials vetted addresses only, with a pool of a size to choose, and `fetch`.
+    """A requests session that contacts vetted addresses only, with a pool of a size to choose, and `fetch`.
 
     origins         origins to which idle connections are kept
     per_origin      idle connections kept to each of them
@@ -52,7 +41,9 @@ class Session(requests.Session):
     max_redirects   hops followed by `fetch`, and by requests' own verbs
     ca_bundle       file or folder of CA certificates; "" takes certifi's
     policy          which addresses, and for `fetch` which ports, may be contacted; None is all of them. Where it
-                    sets a limit, no proxy is used, since a proxy looks names up itself
+                    sets a limit, `fetch` uses no proxy, since a proxy looks names up itself
+    transport       "curl", or "requests" for requests' own, which needs gevent's monkey patching
+    http            the best version of HTTP to offer, with "curl": "1.1", "2" (by ALPN) or "3"
     """
 
     def __init__(
@@ -61,9 +52,11 @@ class Session(requests.Session):
         origins: int = 100,
         per_origin: int = 100,
         max_body_bytes: int = 10 * 1024 * 1024,
-        max_redirects: int = 10,
+        max_redirects: int = 30,
         ca_bundle: str = "",
         policy: AddressPolicy | None = None,
+        transport: Transport = "curl",
+        http: HttpVersion = "2",
     ) -> None:
         super().__init__()
         self.max_redirects = max_redirects
@@ -71,10 +64,18 @@ class Session(requests.Session):
         self.verify = ca_bundle or True
         self.headers["User-Agent"] = _USER_AGENT
         self.policy = policy or AddressPolicy.allow_all()
-        adapter = _Adapter(self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin)
+        self.transport: Transport = transport
+        self._environment_proxies: dict[str, str] = getproxies()
+        self._curl: CurlAdapter | None = None
+        if transport == "curl":
+            self._curl = CurlAdapter(policy=self.policy, http=http, max_idle_connections=origins * per_origin)
+            self._fetcher = CurlFetcher(self, self._curl, self._proxy_for)
+            self._quick = QuickVerbs(self, self._curl, Session)
+        adapter = self._curl or PlainAdapter(
+            self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin
+        )
         self.mount("http://", adapter)
         self.mount("https://", adapter)
-        self._environment_proxies: dict[str, str] = getproxies()
 
     def fetch(self, request: Request | str, *, timeout_s: float = 60.0) -> Page:
         """Fetch to the final answer, redirects included, whatever its status. Yields to the hub.
@@ -84,32 +85,43 @@ class Session(requests.Session):
         """
         if isinstance(request, str):
             request = Request(url=request)
-        origin_of(request.url)
-        visit = _Visit(self)
-        prepared = visit.prepare(request)
-        deadline = gevent.Timeout(timeout_s)
-        try:
-            with deadline:
-                response = visit.send(
-                    prepared,
-                    stream=True,
-                    timeout=(min(_CONNECT_TIMEOUT_S, timeout_s), None),
-                    proxies=self._proxies_for(request.url),
-                    verify=self.verify,
-                    cert=self.cert,
-                )
-        except gevent.Timeout as expired:
-            if expired is not deadline:
-                raise
-            raise FetchError(ErrorKind.TIMEOUT, f"no whole answer within {timeout_s:g} s") from None
-        except FetchError:
-            raise
-        except Exception as error:
-            known = fetch_error(error)
-            if known is None:
-                raise
-            raise known from error
-        return Page.of(response)
+        if self._curl is not None:
+            return self._fetcher.fetch(request, timeout_s)
+        return fetch_plainly(self, request, self._proxies_for(request.url), timeout_s)
+
+    def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """As requests.Session.request. Yields to the hub."""
+        if self._curl is not None and not args:
+            page = self._quick.request(method, url, options)
+            if page is not None:
+                return page
+        return super().request(method, url, *args, **options)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """As requests.Session.send. Yields to the hub."""
+        if self._curl is not None:
+            page = self._quick.send(request, options)
+            if page is not None:
+                return page
+        return super().send(request, **options)
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
+    ) -> dict[str, str]:
+        """As requests' own, which looks into the environment on every hop."""
+        if proxies or self._curl is None or not self._quick.is_undisturbed():
+            return super().rebuild_proxies(prepared_request, proxies)
+        prepared_request.headers.pop("Proxy-Authorization", None)
+        return {}
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """As requests' own, which looks for a netrc file on every hop."""
+        if self._curl is None or not self._quick.is_undisturbed():
+            super().rebuild_auth(prepared_request, response)
+        elif "Authorization" in prepared_request.headers and self.should_strip_auth(
+            response.request.url or "", prepared_request.url or ""
+        ):
+            del prepared_request.headers["Authorization"]
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self.policy != AddressPolicy.allow_all():
@@ -118,104 +130,7 @@ class Session(requests.Session):
             return {}
         return self._environment_proxies
 
-
-class _Adapter(DialingAdapter):
-    """The adapter that dials for us, with the CA certificates read once and not for every connection.
-
-    Reading them takes some 20 ms, in which the hub stands still. A request with another `verify` than the
-    session's, or with a client certificate, gets requests' own behaviour.
-    """
-
-    def __init__(self, verify: str | bool, dialer: Dialer, **options: Any) -> None:
-        self._verify = verify
-        super().__init__(dialer, **options)
-
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
-        bundle = self._verify if isinstance(self._verify, str) else certifi.where()
-        context = create_urllib3_context()
-        if os.path.isdir(bundle):
-            context.load_verify_locations(capath=bundle)
-        else:
-            context.load_verify_locations(cafile=bundle)
-        return context
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        if host["scheme"] == "https" and verify == self._verify and cert is None:
-            pool = {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
-        return host, pool
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        if verify != self._verify or cert is not None:
-            super().cert_verify(conn, url, verify, cert)
-
-
-class _Visit(requests.Session):
-    """The state of one fetch: the parent's connections, a cookie jar of its own.
-
-    requests' own constructor builds connection pools and copies tables that a visit shares with its parent,
-    so it is deliberately not called.
-    """
-
-    def __init__(self, parent: Session) -> None:
-        self.headers = parent.headers
-        self.auth = None
-        self.proxies = {}
-        self.params = {}
-        self.stream = True
-        self.verify = parent.verify
-        self.cert = parent.cert
-        self.max_redirects = parent.max_redirects
-        self.trust_env = False
-        self.cookies = RequestsCookieJar()
-        self.adapters = parent.adapters
-        self._max_body_bytes = parent.max_body_bytes
-        self._policy = parent.policy
-        # Called on every hop before requests follows it, which would otherwise read any body whole.
-        self.hooks = {"response": [self._read_body]}
-
-    def prepare(self, request: Request) -> requests.PreparedRequest:
-        """Raises InvalidRequest when requests finds the URL or a header impossible."""
-        try:
-            body = None if request.body is None else request.body.encode()
-            # http.client would find this out too, but only with the connection open.
-            "".join(request.headers.values()).encode("latin-1")
-            return self.prepare_request(
-                requests.Request(request.method.upper(), request.url, headers=request.headers, data=body)
-            )
-        except (ValueError, UnicodeError) as error:
-            raise InvalidRequest(str(error)) from None
-
-    def get_adapter(self, url: str) -> BaseAdapter:
-        """Asked for on every hop. Raises FetchError for a port that the policy denies."""
-        self._policy.check_origin(origin_of(url))
-        return super().get_adapter(url)
-
-    def get_redirect_target(self, response: requests.Response) -> str | None:
-        """Where requests would go next. Raises FetchError when that is no place to go."""
-        target = super().get_redirect_target(response)
-        if target is not None:
-            try:
-                origin_of(requote_uri(urljoin(response.url, target)))
-            except (InvalidRequest, InvalidURL, ValueError) as error:
-                kind = getattr(error, "kind", ErrorKind.INVALID_REQUEST)
-                if kind is not ErrorKind.UNSUPPORTED_SCHEME:
-                    kind = ErrorKind.BAD_RESPONSE
-                raise FetchError(kind, f"redirected to {target[:200]!r}: {error}") from None
-        return target
-
-    def _read_body(self, response: requests.Response, **_: object) -> None:
-        limit_bytes = self._max_body_bytes
-        pieces: list[bytes] = []
-        size_bytes = 0
-        for piece in response.iter_content(_READ_SIZE_BYTES):
-            size_bytes += len(piece)
-            if size_bytes > limit_bytes:
-                response.close()
-                raise FetchError(ErrorKind.BODY_TOO_LARGE, f"the body is larger than {limit_bytes:,} bytes")
-            pieces.append(piece)
-        # requests keeps every hop in `history`: what is only passed through is not worth the memory.
-        response._content = b"" if response.is_redirect else b"".join(pieces)
+    def _proxy_for(self, url: str) -> str:
+        if not self._environment_proxies:
+            return ""
+        return select_proxy(url, self._proxies_for(url)) or ""

@@ -232,10 +232,14 @@ class AddressPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
         Its host is not looked at: call `decide` with what it resolves to.
         """
-        if origin.scheme not in self.schemes:
-            raise FetchError(ErrorKind.UNSUPPORTED_SCHEME, f"scheme {origin.scheme!a} may not be used")
-        if self.ports is not None and origin.port not in self.ports:
-            raise FetchError(ErrorKind.ADDRESS_DENIED, f"port {origin.port} may not be contacted")
+        self.check_port(origin.scheme, origin.port)
+
+    def check_port(self, scheme: str, port: int) -> None:
+        """As `check_origin`, for who has taken the URL apart already."""
+        if scheme not in self.schemes:
+            raise FetchError(ErrorKind.UNSUPPORTED_SCHEME, f"scheme {scheme!a} may not be used")
+        if self.ports is not None and port not in self.ports:
+            raise FetchError(ErrorKind.ADDRESS_DENIED, f"port {port} may not be contacted")
 
     def _is_exempt(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self.allow)

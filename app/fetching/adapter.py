@@ -1,0 +1,235 @@
+"""CurlAdapter: libcurl on the hub behind the interface that requests gives to transports.
+
+    session = requests.Session()
+    session.mount("https://", CurlAdapter())
+    session.mount("http://", CurlAdapter())
+
+The law: requests decides what is sent and what an answer means; this only carries it, and says what went wrong in
+requests' own exceptions. Works in any greenlet of any hub; every hub has connections of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.cookies import extract_cookies_to_jar
+from requests.exceptions import InvalidProxyURL, InvalidURL
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
+from urllib3 import Timeout
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+from urllib3.util.request import body_to_chunks
+
+from app.errors import FetchError, InvalidRequest
+from app.fetching.curl_errors import TransferError, requests_error
+from app.fetching.curl_transport import CurlTransport
+from app.fetching.raw import BufferedBody, StreamedBody, raw_response
+from app.fetching.transfer import HttpVersion, Profile
+from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.policy.addresses import AddressPolicy
+
+_BLOCK_BYTES = 16 * 1024
+
+
+class CurlAdapter(BaseAdapter):
+    """A transport for any requests session. Needs gevent's monkey patching only in so far as the rest of the program
+    does: its own waits yield to the hub in any case.
+
+    policy                which addresses may be contacted; None is all of them, as with requests
+    http                  the best version of HTTP to offer: "1.1", "2" (by ALPN) or "3"
+    max_idle_connections  kept for later, all origins together, by each hub and policy; the first adapter decides
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: AddressPolicy | None = None,
+        http: HttpVersion = "2",
+        max_idle_connections: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.policy = policy or AddressPolicy.allow_all()
+        self.http: HttpVersion = http
+        self.max_idle_connections = max_idle_connections
+        self._used: weakref.WeakSet[CurlTransport] = weakref.WeakSet()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """As requests.adapters.HTTPAdapter.send, exceptions included. Yields to the hub.
+
+        With `stream` it is back when the head is here, and reading the body yields; a body that is not read to its
+        end or closed holds its connection. Without, the whole answer is here.
+        """
+        limits = limits_of(timeout)
+        try:
+            target = plain_target(request.url or "") or target_of(request.url or "")
+            self.policy.check_port(target.scheme, target.port)
+            profile = self._profile(target, verify, cert, proxies)
+        except (FetchError, InvalidRequest) as error:
+            raise_ours(error, request)
+        try:
+            if stream or is_stream(request.body):
+                return self._streamed(request, target, profile, limits)
+            return self._whole(request, target, profile, limits)
+        except TransferError as error:
+            raise requests_error(error, request, is_proxied=bool(profile.proxy)) from error
+        except (FetchError, InvalidRequest) as error:
+            raise_ours(error, request)
+
+    def close(self) -> None:
+        """Nothing of its own: connections belong to the hub (app.fetching.per_hub.close_this_hub)."""
+
+    def transport(self) -> CurlTransport:
+        """This hub's."""
+        return CurlTransport.of(self.policy, max_idle_connections=self.max_idle_connections)
+
+    def _whole(
+        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
+    ) -> requests.Response:
+        body = bytes_of(request)
+        answer = self.transport().exchange(
+            profile,
+            request.method or "GET",
+            target.url,
+            target.host,
+            target.port,
+            header_lines(request.headers.items(), has_body=body is not None),
+            body=body,
+            connect_timeout_s=seconds_of(limits.connect_timeout),
+            read_timeout_s=seconds_of(limits.read_timeout),
+        )
+        return self._response(request, answer.head, BufferedBody(answer.body, answer.error))
+
+    def _streamed(
+        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
+    ) -> requests.Response:
+        chunks: Iterable[bytes] | None = None
+        length: int | None = None
+        if request.body is not None:
+            made = body_to_chunks(request.body, request.method or "GET", _BLOCK_BYTES)
+            given = request.headers.get("Content-Length")
+            length = int(given) if given else made.content_length
+            pieces: Iterable[Any] = made.chunks or ()
+            chunks = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+        elif bytes_of(request) is not None:
+            chunks, length = (), 0
+        opened = self.transport().open_stream(
+            profile,
+            request.method or "GET",
+            target.url,
+            target.host,
+            target.port,
+            header_lines(request.headers.items(), has_body=chunks is not None),
+            chunks=chunks,
+            length_bytes=length,
+            connect_timeout_s=seconds_of(limits.connect_timeout),
+            read_timeout_s=seconds_of(limits.read_timeout),
+        )
+        return self._response(request, opened.answer_head, StreamedBody(opened))
+
+    def _response(self, request: requests.PreparedRequest, head: Any, body: Any) -> requests.Response:
+        raw = raw_response(head, body, request.method or "GET", request.url or "")
+        response = requests.Response()
+        response.status_code = raw.status
+        response.headers = CaseInsensitiveDict(raw.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        response.raw = raw
+        response.reason = raw.reason or ""
+        response.url = request.url or ""
+        extract_cookies_to_jar(response.cookies, request, raw)
+        response.request = request
+        response.connection = self  # type: ignore[assignment]
+        return response
+
+    def _profile(self, target: Target, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None) -> Profile:
+        proxy = select_proxy(target.url, dict(proxies) if proxies else None)
+        return Profile(
+            verify=checked_verify(verify) if target.scheme == "https" else True,
+            cert=_checked_cert(cert),
+            proxy=_proxy_url(proxy) if proxy else "",
+            http=self.http,
+        )
+
+
+def raise_ours(error: FetchError | InvalidRequest, request: requests.PreparedRequest) -> NoReturn:
+    """What requests raises for a name that leads nowhere, and for a host that is none."""
+    kind = InvalidURL if isinstance(error, InvalidRequest) else requests.exceptions.ConnectionError
+    raise kind(error, request=request) from error
+
+
+def limits_of(timeout: Any) -> Timeout:
+    if isinstance(timeout, Timeout):
+        return timeout
+    if not isinstance(timeout, tuple):
+        return Timeout(connect=timeout, read=timeout)
+    try:
+        connect, read = timeout
+    except ValueError:
+        raise ValueError(
+            f"Invalid timeout {timeout}. Pass a (connect, read) timeout tuple, or a single float for both."
+        ) from None
+    return Timeout(connect=connect, read=read)
+
+
+def seconds_of(limit: Any) -> float | None:
+    return float(limit) if isinstance(limit, int | float) else None
+
+
+def is_stream(body: object) -> bool:
+    return body is not None and not isinstance(body, bytes | bytearray | str)
+
+
+def bytes_of(request: requests.PreparedRequest) -> bytes | None:
+    """The body; empty for a request that announces an empty one."""
+    body = request.body
+    if body is None:
+        announced = request.headers.get("Content-Length") == "0" and request.method not in ("GET", "HEAD")
+        return b"" if announced else None
+    return body.encode() if isinstance(body, str) else bytes(body)  # type: ignore[arg-type]
+
+
+def checked_verify(verify: bool | str) -> bool | str:
+    """Raises OSError like requests' own adapter for a bundle that is not there."""
+    if isinstance(verify, bool) or verify is None:
+        return bool(verify)
+    path = os.fspath(verify)
+    if not os.path.exists(path):
+        raise OSError(f"Could not find a suitable TLS CA certificate bundle, invalid path: {path}")
+    return path
+
+
+def _checked_cert(cert: Any) -> str | tuple[str, str] | None:
+    if not cert:
+        return None
+    paths = (cert, None) if isinstance(cert, str) else (cert[0], cert[1])
+    for path, what in zip(paths, ("certificate file", "key file"), strict=True):
+        if path and not os.path.exists(path):
+            raise OSError(f"Could not find the TLS {what}, invalid path: {path}")
+    return cert if isinstance(cert, str) else (cert[0], cert[1])
+
+
+def _proxy_url(proxy: str) -> str:
+    """Raises InvalidProxyURL."""
+    url = prepend_scheme_if_needed(proxy, "http")
+    try:
+        host = parse_url(url).host
+        urlsplit(url).port  # noqa: B018 - raises for what is no port
+    except (LocationParseError, ValueError):
+        host = None
+    if not host:
+        raise InvalidProxyURL("Please check proxy URL. It is malformed and could be missing the host.")
+    return url

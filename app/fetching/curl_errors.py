@@ -1,0 +1,152 @@
+"""From libcurl's codes to what requests raises for the same thing, and to our own error kinds.
+
+    TransferError   what libcurl said: code, kind and one line. It is the cause inside of what requests raises
+
+A code that is not in the table is a defect: requests' users get a ConnectionError, our records say INTERNAL_ERROR.
+"""
+
+from __future__ import annotations
+
+import pycurl
+import requests
+import urllib3.exceptions
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectTimeout,
+    InvalidHeader,
+    InvalidURL,
+    ProxyError,
+    ReadTimeout,
+    RequestException,
+    SSLError,
+)
+
+from app.model.outcome import ErrorKind
+
+# Without a name in pycurl.
+_E_WEIRD_SERVER_REPLY = 8
+_E_HTTP2_STREAM = 92
+_E_HTTP3 = 95
+_E_QUIC_CONNECT_ERROR = 96
+_E_PROXY = 97
+_E_TOO_LARGE = 100
+
+_KINDS: dict[int, ErrorKind] = {
+    # HTTP/0.9 is what everything without a status line looks like.
+    pycurl.E_UNSUPPORTED_PROTOCOL: ErrorKind.BAD_RESPONSE,
+    pycurl.E_URL_MALFORMAT: ErrorKind.INVALID_REQUEST,
+    pycurl.E_COULDNT_RESOLVE_PROXY: ErrorKind.CONNECT_FAILED,
+    pycurl.E_COULDNT_RESOLVE_HOST: ErrorKind.NAME_NOT_RESOLVED,
+    pycurl.E_COULDNT_CONNECT: ErrorKind.CONNECT_FAILED,
+    _E_WEIRD_SERVER_REPLY: ErrorKind.BAD_RESPONSE,
+    pycurl.E_HTTP2: ErrorKind.CONNECTION_LOST,
+    pycurl.E_PARTIAL_FILE: ErrorKind.CONNECTION_LOST,
+    pycurl.E_OPERATION_TIMEDOUT: ErrorKind.TIMEOUT,
+    pycurl.E_GOT_NOTHING: ErrorKind.CONNECTION_LOST,
+    pycurl.E_SEND_ERROR: ErrorKind.CONNECTION_LOST,
+    pycurl.E_RECV_ERROR: ErrorKind.CONNECTION_LOST,
+    pycurl.E_BAD_CONTENT_ENCODING: ErrorKind.BAD_RESPONSE,
+    pycurl.E_FILESIZE_EXCEEDED: ErrorKind.BODY_TOO_LARGE,
+    pycurl.E_SEND_FAIL_REWIND: ErrorKind.CONNECTION_LOST,
+    _E_HTTP2_STREAM: ErrorKind.CONNECTION_LOST,
+    _E_HTTP3: ErrorKind.CONNECTION_LOST,
+    _E_QUIC_CONNECT_ERROR: ErrorKind.CONNECT_FAILED,
+    _E_PROXY: ErrorKind.CONNECT_FAILED,
+    _E_TOO_LARGE: ErrorKind.BAD_RESPONSE,
+    # Ours: the hub's multi handle was closed, or the process forked.
+    pycurl.E_ABORTED_BY_CALLBACK: ErrorKind.CONNECTION_LOST,
+    **dict.fromkeys(
+        (
+            pycurl.E_SSL_CONNECT_ERROR,
+            pycurl.E_SSL_ENGINE_NOTFOUND,
+            pycurl.E_SSL_ENGINE_SETFAILED,
+            pycurl.E_SSL_CERTPROBLEM,
+            pycurl.E_SSL_CIPHER,
+            pycurl.E_PEER_FAILED_VERIFICATION,
+            pycurl.E_SSL_ENGINE_INITFAILED,
+            pycurl.E_SSL_CACERT_BADFILE,
+            pycurl.E_SSL_SHUTDOWN_FAILED,
+            pycurl.E_SSL_CRL_BADFILE,
+            pycurl.E_SSL_ISSUER_ERROR,
+            pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
+            pycurl.E_SSL_INVALIDCERTSTATUS,
+        ),
+        ErrorKind.TLS_FAILED,
+    ),
+}
+
+# What libcurl says under E_RECV_ERROR when bytes came that are no HTTP: the code alone does not tell.
+_MALFORMED = ("chunk", "header", "malformed", "invalid", "illegal", "http/")
+
+
+class TransferError(Exception):
+    """libcurl's verdict on a transfer.
+
+    code       CURLcode
+    kind       what it is in a record
+    in_answer  the answer's head had come: the failure is one of its body
+    """
+
+    def __init__(self, code: int, message: str, *, is_connected: bool = True, in_answer: bool = False) -> None:
+        text = " ".join(message.split()) or f"libcurl's error {code}"
+        super().__init__(text[:500])
+        self.code = code
+        self.in_answer = in_answer
+        self.is_connected = is_connected
+        self.kind = self._kind(text)
+
+    @property
+    def is_about_proxy(self) -> bool:
+        """Whether it is the proxy that failed us."""
+        text = str(self)
+        return self.code in (_E_PROXY, pycurl.E_COULDNT_RESOLVE_PROXY) or "CONNECT tunnel" in text or "proxy" in text
+
+    def _kind(self, text: str) -> ErrorKind:
+        if "CONNECT tunnel" in text:
+            return ErrorKind.CONNECT_FAILED
+        if self.code == pycurl.E_RECV_ERROR and any(word in text.lower() for word in _MALFORMED):
+            return ErrorKind.BAD_RESPONSE
+        if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:
+            return ErrorKind.CONNECT_FAILED
+        return _KINDS.get(self.code, ErrorKind.INTERNAL_ERROR)
+
+
+def requests_error(
+    error: TransferError, request: requests.PreparedRequest | None = None, *, is_proxied: bool = False
+) -> RequestException:
+    """What requests raises for the same thing, with `error` as its cause."""
+    raised = _raised(error, is_proxied)
+    raised.request = request
+    raised.__cause__ = error
+    return raised
+
+
+def body_error(error: TransferError) -> Exception:
+    """What urllib3's response takes for the same thing while a body is read: it and requests wrap it in turn."""
+    if error.code == pycurl.E_OPERATION_TIMEDOUT:
+        raised: Exception = TimeoutError("timed out")
+    else:
+        raised = urllib3.exceptions.ProtocolError(f"Connection broken: {error}", error)
+    raised.__cause__ = error
+    return raised
+
+
+def _raised(error: TransferError, is_proxied: bool) -> RequestException:
+    text = str(error)
+    if error.code == pycurl.E_OPERATION_TIMEDOUT:
+        if error.in_answer:
+            return requests.exceptions.ConnectionError(error)
+        return ReadTimeout(error) if error.is_connected else ConnectTimeout(error)
+    if is_proxied and (error.is_about_proxy or error.code == pycurl.E_COULDNT_CONNECT):
+        return ProxyError(error)
+    if error.kind is ErrorKind.TLS_FAILED:
+        return SSLError(error)
+    if error.code == pycurl.E_URL_MALFORMAT:
+        return InvalidURL(error)
+    if "Too large response headers" in text or error.code == _E_TOO_LARGE:
+        return requests.exceptions.ConnectionError(error)
+    if error.in_answer:
+        return ChunkedEncodingError(error)
+    if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT:
+        return InvalidHeader(error)
+    return requests.exceptions.ConnectionError(error)

@@ -1,0 +1,319 @@
+"""CurlTransport: requests out, answers in, over libcurl, to vetted addresses only. One for each hub and policy.
+
+The law: the name is looked up by us, all its addresses are judged, and libcurl is told to use exactly these; TLS and
+the Host header keep the name. libcurl never looks a name up itself, and where the policy sets a limit, every address
+is judged once more when its socket is opened. Connections are shared only by those with the same policy.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pycurl
+from gevent import Timeout
+from gevent.monkey import get_original
+
+from app.fetching.curl_errors import TransferError
+from app.fetching.head import final_head, names_header
+from app.fetching.hub_curl import HubCurl, HubCurlStatistics
+from app.fetching.names import Names, NameStatistics
+from app.fetching.per_hub import of_this_hub
+from app.fetching.stream import Stream
+from app.fetching.transfer import Profile, Timing, Transfer
+from app.policy.addresses import EVERYWHERE, AddressPolicy
+
+_log = logging.getLogger("percore.fetching")
+
+_socket = get_original("socket", "socket")
+
+# What libcurl takes for an address: IPv6, or a last part that is a number (WHATWG URL, "ends in a number").
+_NUMERIC = re.compile(r"^\[|(?:^|\.)(?:0[xX][0-9A-Fa-f]*|[0-9]+)\.?$")
+
+# Handles that wait for their next transfer cost some 10 KB each.
+_IDLE_HANDLES_PER_PROFILE = 1024
+_PROFILES = 64
+
+# libcurl keeps the addresses that we tell it; beyond so many names it is told to forget the oldest.
+_NAMES_KEPT = 10_000
+
+
+class Answer(msgspec.Struct):
+    """What came back.
+
+    head    lines of the final head (app.fetching.head)
+    body    as it came, content codings included
+    error   why the body is not whole, None if it is
+    timing  see Timing
+    """
+
+    head: Sequence[bytes]
+    body: bytes
+    error: TransferError | None
+    timing: Timing
+
+    def names(self, header: bytes) -> bool:
+        """Whether there is a header of that lower-case name, without taking the head apart."""
+        return names_header(self.head, header)
+
+
+class TransportStatistics(msgspec.Struct, frozen=True):
+    """A snapshot. idle_handles: easy handles that wait for their next transfer."""
+
+    transfers: HubCurlStatistics
+    names: NameStatistics
+    idle_handles: int
+
+
+class CurlTransport:
+    """The hub's transport under `policy`. Get it with `of`; use it from its hub's thread only.
+
+    max_idle_connections  kept for later, all origins together
+    """
+
+    def __init__(self, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> None:
+        self.policy = policy
+        self._is_limited = policy.allow != EVERYWHERE
+        self.hub_curl = HubCurl(max_idle_connections=max_idle_connections)
+        self._names = Names()
+        # Mutable state, changed in this hub's thread only.
+        self._idle: dict[Profile, list[Transfer]] = {}
+        self._told: dict[tuple[str, int], tuple[str, ...]] = {}  # what libcurl knows by now, the oldest first
+        self._literals: set[str] = set()  # hosts that are addresses, and judged
+        self._open_socket = self._judge_and_open if self._is_limited else None
+
+    @classmethod
+    def of(cls, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> CurlTransport:
+        """This hub's transport for `policy`. The first who asks decides on `max_idle_connections`."""
+        return of_this_hub(("curl", policy), lambda: cls(policy, max_idle_connections=max_idle_connections))
+
+    def exchange(
+        self,
+        profile: Profile,
+        method: str,
+        url: str,
+        host: str,
+        port: int,
+        headers: Sequence[bytes],
+        *,
+        body: bytes | None = None,
+        timeout_s: float | None = None,
+        connect_timeout_s: float | None = None,
+        read_timeout_s: float | None = None,
+    ) -> Answer:
+        """One request, and its answer when all of it has come. Yields to the hub.
+
+        host, port         the URL's own
+        timeout_s          of the whole; the look-up of the name counts
+        connect_timeout_s  until the request can be sent; the look-up of the name counts
+        read_timeout_s     between any two signs of progress after that
+        Raises TransferError if no whole head came, FetchError for a name without addresses or a denied address,
+        InvalidRequest for what can't be a host.
+        """
+        name_s, resolve = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
+        transfer = self._take(profile)
+        transfer.is_numeric = host in self._literals or _NUMERIC.search(host) is not None
+        transfer.prepare(
+            method,
+            url,
+            headers,
+            body=body,
+            timeout_ms=_left_ms(timeout_s, name_s),
+            connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
+            resolve=resolve,
+        )
+        transfer.run(read_timeout_s)
+        head = final_head(transfer.head)
+        error = None
+        if transfer.code:
+            error = self._error(transfer, bool(head))
+            if not head:
+                self._put_back(transfer, profile)
+                raise error
+        elif not head:
+            self._put_back(transfer, profile)
+            raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer")
+        chunks = transfer.chunks
+        answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, transfer.timing(name_s))
+        self._put_back(transfer, profile)
+        return answer
+
+    def open_stream(
+        self,
+        profile: Profile,
+        method: str,
+        url: str,
+        host: str,
+        port: int,
+        headers: Sequence[bytes],
+        *,
+        chunks: Any = None,
+        length_bytes: int | None = None,
+        connect_timeout_s: float | None = None,
+        read_timeout_s: float | None = None,
+    ) -> Stream:
+        """As `exchange`, but it is back with the head, and the body is read from the Stream. Yields to the hub.
+
+        chunks        iterable of bytes, the body to be sent; what it raises is raised here
+        length_bytes  of all of them, None if not known
+        """
+        name_s, resolve = self._resolve(profile, host, port, connect_timeout_s)
+        stream = Stream(self.hub_curl, profile, self._open_socket)
+        stream.is_numeric = _NUMERIC.search(host) is not None
+        stream.prepare(
+            method,
+            url,
+            headers,
+            connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
+            resolve=resolve,
+        )
+        is_tunnelled = url.startswith("https:") and profile.proxy.startswith("http")
+        stream.open(chunks, length_bytes, read_timeout_s, is_tunnelled=is_tunnelled)
+        return stream
+
+    def statistics(self) -> TransportStatistics:
+        """Counts at this moment; nothing in flight and nobody waiting when all is over."""
+        return TransportStatistics(
+            self.hub_curl.statistics(), self._names.statistics(), sum(map(len, self._idle.values()))
+        )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can be used no more."""
+        return self.hub_curl.is_closed
+
+    def close(self) -> None:
+        """Close all connections, end the threads that look names up. Transfers under way fail. Does not yield."""
+        self.hub_curl.close()
+        self._names.close()
+        self._idle.clear()
+
+    def abandon(self) -> None:
+        """In a forked child: see HubCurl.abandon."""
+        self.hub_curl.abandon()
+        self._names.close()
+        self._idle.clear()
+
+    # --- handles -----------------------------------------------------------------------------------------------------
+
+    def _take(self, profile: Profile) -> Transfer:
+        idle = self._idle.get(profile)
+        return idle.pop() if idle else Transfer(self.hub_curl, profile, self._open_socket)
+
+    def _put_back(self, transfer: Transfer, profile: Profile) -> None:
+        transfer.clear()
+        idle = self._idle.get(profile)
+        if idle is None:
+            if len(self._idle) >= _PROFILES:
+                del self._idle[next(iter(self._idle))]
+            idle = self._idle[profile] = []
+        if len(idle) < _IDLE_HANDLES_PER_PROFILE:
+            idle.append(transfer)
+
+    def _error(self, transfer: Transfer, in_answer: bool) -> TransferError:
+        assert transfer.code is not None
+        return TransferError(transfer.code, transfer.message, is_connected=transfer.is_connected(), in_answer=in_answer)
+
+    # --- names and addresses -----------------------------------------------------------------------------------------
+
+    def _resolve(self, profile: Profile, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
+        """Seconds that it took, and what libcurl is to be told, None for nothing new."""
+        if not profile.proxy:
+            if host in self._literals:
+                return 0.0, None
+            return self._tell(host, port, limit_s)
+        proxy = urlsplit(profile.proxy)
+        assert proxy.hostname is not None
+        name_s, told = self._tell(proxy.hostname, proxy.port or _proxy_port(proxy.scheme), limit_s)
+        # Where the proxy looks the name up, we do too if there is a limit: what it leads to is judged, even though
+        # the proxy may see another answer.
+        if self._is_limited or proxy.scheme in ("socks4", "socks5"):
+            left_s = None if limit_s is None else max(0.001, limit_s - name_s)
+            more_s, more = self._tell(host, port, left_s)
+            name_s += more_s
+            told = (told or []) + (more or []) or None
+        return name_s, told
+
+    def _tell(self, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
+        bare = host[1:-1] if host[:1] == "[" else host
+        began_s = time.monotonic()
+        addresses = self._names.known(bare)
+        if addresses is None:
+            addresses = self._look_up(bare, limit_s)
+        known = self._told.get((host, port))
+        if known is addresses:
+            return 0.0, None
+        name_s = time.monotonic() - began_s
+        vetted = self._vet(bare, addresses)
+        if addresses == (bare,):
+            if len(self._literals) >= _NAMES_KEPT:
+                self._literals.clear()
+            self._literals.add(host)
+            return 0.0, None
+        told = []
+        if known is not None:
+            del self._told[host, port]
+        elif len(self._told) >= max(_NAMES_KEPT, 2 * self.hub_curl.in_flight):
+            old_host, old_port = next(iter(self._told))
+            del self._told[old_host, old_port]
+            told.append(f"-{old_host}:{old_port}")
+        self._told[host, port] = addresses
+        # A zone can't be told to libcurl. Such an address is of use on one link only.
+        usable = [f"[{address}]" if ":" in address else address for address in vetted if "%" not in address]
+        if not usable:
+            raise TransferError(pycurl.E_COULDNT_CONNECT, f"{bare} has link-local addresses only", is_connected=False)
+        told.append(f"{host}:{port}:{','.join(usable)}")
+        return name_s, told
+
+    def _look_up(self, host: str, limit_s: float | None) -> tuple[str, ...]:
+        if limit_s is None:
+            return self._names.resolve(host)
+        deadline = Timeout(limit_s)
+        try:
+            with deadline:
+                return self._names.resolve(host)
+        except Timeout as expired:
+            if expired is not deadline:
+                raise
+            said = f"{host}: not looked up in time"
+            raise TransferError(pycurl.E_OPERATION_TIMEDOUT, said, is_connected=False) from None
+
+    def _vet(self, host: str, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        if not self._is_limited:
+            return addresses
+        decision = self.policy.decide(addresses)
+        if decision.denial is not None:
+            _log.warning("%s: %s", host, decision.denial.detail)
+            raise decision.denial.error()
+        return decision.vetted
+
+    def _judge_and_open(self, purpose: int, address: Any) -> int:
+        """libcurl opens a socket; its descriptor, or SOCKET_BAD. Must not switch."""
+        text = address.addr[0]
+        if isinstance(text, bytes):
+            text = text.decode("ascii", "replace")
+        if self.policy.decide((text,)).denial is not None:
+            return pycurl.SOCKET_BAD
+        descriptor: int = _socket(address.family, address.socktype, address.protocol).detach()
+        return descriptor
+
+
+def _proxy_port(scheme: str) -> int:
+    # libcurl's defaults: 443 for a proxy that is spoken to in TLS, 1080 for all others.
+    return 443 if scheme == "https" else 1080
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
+
+
+def _left_ms(limit_s: float | None, gone_s: float) -> int:
+    """For libcurl, to which 0 is no limit at all."""
+    return 0 if limit_s is None else max(1, round((limit_s - gone_s) * 1000))

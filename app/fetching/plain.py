@@ -1,0 +1,99 @@
+"""The plain transport: requests' and urllib3's own, under the same interface as libcurl's (PERCORE_TRANSPORT=requests).
+
+The standard library must have been monkey-patched before requests was imported; then every wait in here yields to
+the hub. It is the reference that libcurl's transport is held to, and a way out where libcurl misbehaves.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import cached_property
+from typing import Any
+
+import certifi
+import gevent
+import requests
+from urllib3.util.ssl_ import create_urllib3_context
+
+from app.errors import FetchError
+from app.fetching.dialing import Dialer, DialingAdapter
+from app.fetching.errormap import fetch_error
+from app.fetching.page import Page
+from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time
+from app.model.request import Request
+
+
+def fetch_plainly(parent: Parent, request: Request, proxies: dict[str, str], timeout_s: float) -> Page:
+    """See Session.fetch."""
+    visit = PlainVisit(parent)
+    prepared = visit.prepare(request)
+    deadline = gevent.Timeout(timeout_s)
+    try:
+        with deadline:
+            response = visit.send(
+                prepared,
+                stream=True,
+                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), None),
+                proxies=proxies,
+                verify=parent.verify,
+                cert=parent.cert,
+            )
+    except gevent.Timeout as expired:
+        if expired is not deadline:
+            raise
+        raise out_of_time(timeout_s) from None
+    except FetchError:
+        raise
+    except Exception as error:
+        known = fetch_error(error)
+        if known is None:
+            raise
+        raise known from error
+    return Page.of(response)
+
+
+class PlainAdapter(DialingAdapter):
+    """The adapter that dials for us, with the CA certificates read once and not for every connection.
+
+    Reading them takes some 20 ms, in which the hub stands still. A request with another `verify` than the
+    session's, or with a client certificate, gets requests' own behaviour.
+    """
+
+    def __init__(self, verify: str | bool, dialer: Dialer, **options: Any) -> None:
+        self._verify = verify
+        super().__init__(dialer, **options)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        bundle = self._verify if isinstance(self._verify, str) else certifi.where()
+        context = create_urllib3_context()
+        if os.path.isdir(bundle):
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+        return context
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https" and verify == self._verify and cert is None:
+            pool = {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if verify != self._verify or cert is not None:
+            super().cert_verify(conn, url, verify, cert)
+
+
+class PlainVisit(Visit):
+    """A visit whose hops go over requests' own adapter."""
+
+    def __init__(self, parent: Parent) -> None:
+        super().__init__(parent)
+        # Called on every hop before requests follows it, which would otherwise read any body whole.
+        self.hooks = {"response": [self._on_response]}
+
+    def _on_response(self, response: requests.Response, **_: object) -> None:
+        self.read_body(response)

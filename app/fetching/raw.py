@@ -1,0 +1,130 @@
+"""Raw: the `raw` of a response: urllib3's own response class over bytes that libcurl brought.
+
+The class is urllib3's, since so much reads its insides: content codings, requests-cache, CacheControl, pickling. What
+lies under it is a file of ours that raises what a connection of urllib3's would.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from urllib3 import HTTPHeaderDict
+from urllib3.response import HTTPResponse
+
+from app.fetching.curl_errors import TransferError, body_error
+from app.fetching.head import headers_of, reason_of, status_of, version_of
+from app.fetching.stream import Stream
+
+
+class BufferedBody(io.BytesIO):
+    """A body that is here. `error` is raised where it breaks off."""
+
+    def __init__(self, body: bytes, error: TransferError | None = None) -> None:
+        super().__init__(body)
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        if self._error is not None and size != 0 and (not piece or size is None or size < 0):
+            raise body_error(self._error)
+        return piece
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(size)
+
+
+class StreamedBody(io.RawIOBase):
+    """A body that is read while it comes; reading yields to the hub. When it is dropped unread, so is the transfer."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's: fewer bytes than `size` only at the end."""
+        if size is None or size < 0:
+            pieces = [self._rest]
+            self._rest = b""
+            while piece := self._next():
+                pieces.append(piece)
+            return b"".join(pieces)
+        pieces, wanted = [], size
+        while wanted > 0:
+            piece = self._rest or self._next()
+            if not piece:
+                break
+            pieces.append(piece[:wanted])
+            self._rest = piece[wanted:]
+            wanted -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """What is here, at most `size` bytes; waits only if nothing is."""
+        if size == 0:
+            return b""
+        piece = self._rest or self._next()
+        if size is None or size < 0:
+            self._rest = b""
+            return piece
+        self._rest = piece[size:]
+        return piece[:size]
+
+    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        piece = self.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest = b""
+            self._stream.close()
+        super().close()
+
+    def __del__(self) -> None:
+        # Not `close`: a collection may begin inside a callback of libcurl's.
+        self._stream.close_soon()
+
+    def _next(self) -> bytes:
+        try:
+            return self._stream.read()
+        except TransferError as error:
+            raise body_error(error) from error
+
+
+class _Original:
+    """What urllib3's response expects of http.client's: the cookie jar asks it for headers."""
+
+    def __init__(self, headers: HTTPHeaderDict, body: io.IOBase, method: str) -> None:
+        self.msg = headers
+        self._body = body
+        self._method = method
+
+    def isclosed(self) -> bool:
+        return self._body.closed
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def raw_response(head: Sequence[bytes], body: io.IOBase, method: str, url: str) -> HTTPResponse:
+    """A response whose head is here, not yet decoded, at the beginning of its body."""
+    headers = headers_of(head)
+    return HTTPResponse(
+        body=body,
+        headers=headers,
+        status=status_of(head),
+        version=version_of(head),
+        reason=reason_of(head),
+        preload_content=False,
+        decode_content=False,
+        original_response=_Original(headers, body, method),  # type: ignore[arg-type]
+        request_method=method,
+        request_url=url,
+        # libcurl has checked it, and says so with an error of its own.
+        enforce_content_length=False,
+    )

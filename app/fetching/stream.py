@@ -1,0 +1,210 @@
+"""Stream: a transfer whose answer is read while it comes, and whose request's body may be made while it is sent.
+
+The law: at most `_HIGH_BYTES` (and the piece that crosses it) lie here unread. Then libcurl is told to pause, the
+kernel's buffers fill, and the server has to wait: real back-pressure. Likewise a body is asked for a piece only when
+libcurl has sent the last one. The pieces are made in the greenlet that sends, which may itself wait for anything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pycurl
+
+from app.fetching.curl_errors import TransferError
+from app.fetching.head import final_head, status_of
+from app.fetching.hub_curl import HubCurl
+from app.fetching.transfer import Patience, Profile, Transfer
+
+_HIGH_BYTES = 256 * 1024
+
+
+class Stream(Transfer):
+    """One streamed transfer; see CurlTransport.open_stream. Not for two greenlets at once.
+
+    answer_head  lines of the final head, once `open` is back
+    """
+
+    __slots__ = (
+        "_arrived", "_arrived_bytes", "_has_head", "_heads_to_skip", "_hungry", "_outgoing", "_paused",
+        "_read_timeout_s", "_sent_all", "answer_head",
+    )  # fmt: skip
+
+    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
+        super().__init__(hub_curl, profile, open_socket)
+        self._arrived: deque[bytes] = deque()
+        self._arrived_bytes = 0
+        self._paused = False
+        self._has_head = False
+        self._heads_to_skip = 0
+        self._outgoing = b""
+        self._hungry = False
+        self._sent_all = True
+        self._read_timeout_s: float | None = None
+        self.answer_head: list[bytes] = []
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._on_head_line)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._on_piece)
+
+    def open(
+        self,
+        chunks: Iterable[bytes] | None,
+        length_bytes: int | None,
+        read_timeout_s: float | None,
+        *,
+        is_tunnelled: bool = False,
+    ) -> None:
+        """Send what was prepared, and `chunks` as its body; back when the head is here. Yields to the hub.
+
+        Raises TransferError, or what `chunks` raises; the transfer is over then.
+        """
+        self._read_timeout_s = read_timeout_s
+        # A proxy's answer to CONNECT comes first, and libcurl hands it over like an answer of the server's.
+        self._heads_to_skip = 1 if is_tunnelled else 0
+        if chunks is not None:
+            self._reshape(self._shape[0], True)
+            self._sent_all = False
+            self.curl.setopt(pycurl.INFILESIZE_LARGE, -1 if length_bytes is None else length_bytes)
+        self.code = None
+        self._hub_curl.start(self)
+        try:
+            if chunks is not None:
+                self._send(iter(chunks))
+            while not self._has_head and self.code is None:
+                self._wait_patiently()
+        except BaseException:
+            self.close()
+            raise
+        if not self._has_head:
+            raise self._error() if self.code else TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer")
+        self.answer_head = list(final_head(self.head))
+
+    def read(self) -> bytes:
+        """The next piece of the body, of any size; empty at its end. Yields to the hub if none is here.
+
+        Raises TransferError, once what had come before was read.
+        """
+        while not self._arrived:
+            if self.code is not None:
+                if self.code:
+                    raise self._error()
+                return b""
+            if self._paused:
+                self._resume()
+            else:
+                self._wait_patiently()
+        piece = self._arrived.popleft()
+        self._arrived_bytes -= len(piece)
+        if self._paused and self._arrived_bytes <= _HIGH_BYTES // 2:
+            self._resume()
+        return piece
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything has come, read or not."""
+        return self.code == 0
+
+    def close(self) -> None:
+        """End it. A connection in the middle of a body can't serve again, and is closed. Safe to call again.
+
+        Also from a finalizer, which may run inside a callback of libcurl's: then the end comes a little later.
+        """
+        if self.code is None:
+            self.stop()
+        self._arrived.clear()
+        self._arrived_bytes = 0
+
+    def close_soon(self) -> None:
+        """`close`, as soon as libcurl is off the stack: for finalizers."""
+        if self.code is None and not self._hub_curl.is_closed:
+            self._hub_curl.hub.loop.run_callback(self.close)
+
+    # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
+
+    def _on_head_line(self, line: bytes) -> None:
+        self.head.append(line)
+        if self._has_head or line not in (b"\r\n", b"\n"):
+            return
+        if not 100 <= status_of(final_or_last(self.head)) < 200:
+            if self._heads_to_skip:
+                self._heads_to_skip -= 1
+                self.head.clear()
+                return
+            self._has_head = True
+            self._hub_curl.wake_soon(self)
+
+    def _on_piece(self, piece: bytes) -> int | None:
+        if self._arrived_bytes >= _HIGH_BYTES:
+            # libcurl keeps the piece and brings it again.
+            self._paused = True
+            return pycurl.WRITEFUNC_PAUSE
+        self._arrived.append(piece)
+        self._arrived_bytes += len(piece)
+        if self._waiter is not None:
+            self._hub_curl.wake_soon(self)
+        return None
+
+    def _read(self, size_bytes: int) -> bytes | int:  # type: ignore[override]
+        if self._outgoing:
+            piece = self._outgoing[:size_bytes]
+            self._outgoing = self._outgoing[size_bytes:]
+            return piece
+        if self._sent_all:
+            return b""
+        self._hungry = True
+        self._hub_curl.wake_soon(self)
+        return pycurl.READFUNC_PAUSE
+
+    def _seek(self, offset: int, origin: int) -> int:
+        # What was sent is gone, whatever the method.
+        return pycurl.SEEKFUNC_FAIL
+
+    # --- in the greenlet ---------------------------------------------------------------------------------------------
+
+    def _send(self, chunks: Iterator[bytes]) -> None:
+        for piece in chunks:
+            if not piece:
+                continue
+            while not self._hungry and self.code is None and not self._has_head:
+                self._wait_patiently()
+            if self.code is not None or self._has_head:
+                return  # answered, or broken off, before all was sent
+            self._outgoing = bytes(piece)
+            self._feed()
+        self._sent_all = True
+        while not self._hungry and self.code is None and not self._has_head:
+            self._wait_patiently()
+        if self.code is None and self._hungry:
+            self._feed()
+
+    def _feed(self) -> None:
+        self._hungry = False
+        self.curl.pause(pycurl.PAUSE_RECV if self._paused else pycurl.PAUSE_CONT)
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self.code is None:
+            self.curl.pause(pycurl.PAUSE_SEND if self._hungry else pycurl.PAUSE_CONT)
+
+    def _wait_patiently(self) -> None:
+        if self._read_timeout_s is None:
+            self.wait()
+            return
+        patience = Patience(self, self._hub_curl, self._read_timeout_s)
+        try:
+            self.wait()
+        finally:
+            patience.close()
+
+    def _error(self) -> TransferError:
+        assert self.code is not None
+        return TransferError(self.code, self.message, is_connected=self.is_connected(), in_answer=self._has_head)
+
+
+def final_or_last(lines: list[bytes]) -> list[bytes]:
+    """The block of lines that ends with the last one."""
+    begin = len(lines) - 1
+    while begin > 0 and lines[begin - 1] not in (b"\r\n", b"\n"):
+        begin -= 1
+    return lines[begin:]

@@ -1,0 +1,341 @@
+"""Transfer: one request and its answer over libcurl: one hop. And its easy handle, which serves many, one at a time.
+
+The law: a handle is configured once for its profile; from transfer to transfer only what differs is set. Setting
+everything anew would cost more than the request.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import certifi
+import msgspec
+import pycurl
+from gevent import getcurrent
+from greenlet import greenlet
+
+from app.fetching.hub_curl import HubCurl
+from app.policy.retry import IDEMPOTENT_METHODS
+
+HttpVersion = Literal["1.1", "2", "3"]
+
+_HTTP_VERSIONS = {
+    "1.1": pycurl.CURL_HTTP_VERSION_1_1,
+    "2": pycurl.CURL_HTTP_VERSION_2TLS,  # by ALPN; HTTP/1.1 without TLS
+    "3": pycurl.CURL_HTTP_VERSION_3,  # over QUIC, and the others if there is none
+}
+
+# libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
+_BUFFER_BYTES = 64 * 1024
+
+# A read timeout is found out by looking this often, so it is late by a quarter at most.
+_LOOKS_PER_TIMEOUT = 4
+
+
+class Profile(NamedTuple):
+    """What stays the same from one transfer to the next on a handle.
+
+    verify          False, or a file or folder of CA certificates; True is certifi's
+    cert            the client's: a PEM file, or (certificate, key)
+    proxy           URL with credentials, "" for none: http, https, socks4, socks4a, socks5 or socks5h
+    http            the best version to offer
+    max_wire_bytes  of a body as it comes over the wire; 0 is no limit
+    """
+
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    proxy: str = ""
+    http: HttpVersion = "2"
+    max_wire_bytes: int = 0
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Where a transfer's time went: seconds since its start, each the end of a phase.
+
+    name_s        the name was looked up (by us, before libcurl began); 0.0 if it was known
+    connect_s     connected; 0.0 on a reused connection
+    tls_s         TLS was agreed on; 0.0 without TLS or on a reused connection
+    first_byte_s  the first byte of the answer had come
+    total_s       the end
+    is_reused     the connection had served before
+    protocol      "HTTP/1.1" and so on
+    """
+
+    name_s: float
+    connect_s: float
+    tls_s: float
+    first_byte_s: float
+    total_s: float
+    is_reused: bool
+    protocol: str
+
+
+_PROTOCOLS = {
+    pycurl.CURL_HTTP_VERSION_1_0: "HTTP/1.0",
+    pycurl.CURL_HTTP_VERSION_1_1: "HTTP/1.1",
+    pycurl.CURL_HTTP_VERSION_2_0: "HTTP/2",
+    pycurl.CURL_HTTP_VERSION_3: "HTTP/3",
+}
+
+
+class Transfer:
+    """A handle for `profile` on one hub. Mutable: see the attributes; one transfer at a time.
+
+    head     lines of the answer's head, as they came; of interim answers and trailers too
+    chunks   pieces of the body
+    is_numeric  the URL's host is an address, in whatever notation
+    code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
+    """
+
+    __slots__ = (
+        "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_position", "_resolve", "_shape", "_waiter",
+        "chunks", "code", "curl", "head", "is_numeric", "message",
+    )  # fmt: skip
+
+    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
+        self._hub_curl = hub_curl
+        self._waiter: greenlet | None = None
+        self._headers: Sequence[bytes] = ()
+        self._resolve = False
+        self.is_numeric = False
+        self._connect_timeout_ms = 0
+        self._shape: tuple[str, bool] = ("GET", False)
+        self._body = b""
+        self._position = 0
+        self.head: list[bytes] = []
+        self.chunks: list[bytes] = []
+        self.code: int | None = 0
+        self.message = ""
+        self.curl = pycurl.Curl()
+        self._configure(profile, open_socket)
+
+    def prepare(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[bytes],
+        *,
+        body: bytes | None = None,
+        timeout_ms: int = 0,
+        connect_timeout_ms: int = 0,
+        resolve: list[str] | None = None,
+    ) -> None:
+        """Set what this transfer has for its own. Times in milliseconds, 0 is none.
+
+        headers  lines without line ends, in the form of CURLOPT_HTTPHEADER(3). A sequence that is handed in again
+                 must not have changed
+        resolve  names' addresses that libcurl does not have yet, in the form of CURLOPT_RESOLVE(3)
+        """
+        setopt = self.curl.setopt
+        setopt(pycurl.URL, url)
+        if headers is not self._headers:
+            setopt(pycurl.HTTPHEADER, headers)
+            self._headers = headers
+        if self._shape != (method, body is not None):
+            self._reshape(method, body is not None)
+        if body is not None:
+            self._body = body
+            self._position = 0
+            setopt(pycurl.INFILESIZE_LARGE, len(body))
+            setopt(pycurl.FRESH_CONNECT, not body and method not in IDEMPOTENT_METHODS)
+        setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        if connect_timeout_ms != self._connect_timeout_ms:
+            self._connect_timeout_ms = connect_timeout_ms
+            # 0 would be libcurl's own 300 s.
+            setopt(pycurl.CONNECTTIMEOUT_MS, connect_timeout_ms or 2**31 - 1)
+        if resolve or self._resolve:
+            setopt(pycurl.RESOLVE, resolve or [])
+            self._resolve = bool(resolve)
+
+    def run(self, read_timeout_s: float | None = None) -> None:
+        """Send what was prepared, and wait for the end, good or bad. Yields to the hub. Who is killed or timed out
+        meanwhile takes the transfer along.
+
+        read_timeout_s  longest time without progress once connected
+        """
+        self.code = None
+        hub_curl = self._hub_curl
+        patience = None if read_timeout_s is None else Patience(self, hub_curl, read_timeout_s)
+        hub_curl.start(self)
+        try:
+            self.wait()
+        finally:
+            if patience is not None:
+                patience.close()
+            if self.code is None:
+                self.stop()
+
+    def wait(self) -> None:
+        """Yield to the hub until `wake`."""
+        self._waiter = getcurrent()
+        try:
+            self._hub_curl.hub.switch()
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """In the hub: switch to whoever waits."""
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter.switch()
+
+    def ended(self, code: int, message: str) -> None:
+        """libcurl is done. Must not switch."""
+        self.code = code
+        self.message = message
+
+    def stop(self, code: int = pycurl.E_ABORTED_BY_CALLBACK, message: str = "stopped") -> None:
+        """End a transfer that is under way. Not from a callback of libcurl."""
+        if self.code is None:
+            self._hub_curl.stop(self)
+            self.ended(code, message)
+
+    def clear(self) -> None:
+        """Forget the last answer, so that an idle handle holds no memory."""
+        self.head.clear()
+        self.chunks.clear()
+        self._body = b""
+
+    def timing(self, name_s: float) -> Timing:
+        """Of the transfer that has ended."""
+        info = self.curl.getinfo
+        is_reused = not info(pycurl.NUM_CONNECTS)
+        return Timing(
+            name_s,
+            0.0 if is_reused else name_s + info(pycurl.CONNECT_TIME),
+            0.0 if is_reused or not info(pycurl.APPCONNECT_TIME) else name_s + info(pycurl.APPCONNECT_TIME),
+            name_s + info(pycurl.STARTTRANSFER_TIME),
+            name_s + info(pycurl.TOTAL_TIME),
+            is_reused,
+            _PROTOCOLS.get(info(pycurl.INFO_HTTP_VERSION), ""),
+        )
+
+    def is_connected(self) -> bool:
+        """Whether the request could be sent; of the transfer under way or ended. Its TLS and proxy are agreed on."""
+        return bool(self.curl.getinfo(pycurl.PRETRANSFER_TIME))
+
+    def progress(self) -> object:
+        """Differs from one call to the next if anything went over the wire, or is still being connected."""
+        if not self.is_connected():
+            return object()
+        info = self.curl.getinfo
+        return (len(self.head), info(pycurl.SIZE_DOWNLOAD), info(pycurl.SIZE_UPLOAD))
+
+    def _configure(self, profile: Profile, open_socket: Any) -> None:
+        setopt = self.curl.setopt
+        setopt(pycurl.NOSIGNAL, 1)
+        setopt(pycurl.NOPROGRESS, 1)
+        setopt(pycurl.HEADERFUNCTION, self.head.append)
+        setopt(pycurl.WRITEFUNCTION, self.chunks.append)
+        setopt(pycurl.READFUNCTION, self._read)
+        setopt(pycurl.SEEKFUNCTION, self._seek)
+        setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
+        setopt(pycurl.CONNECTTIMEOUT_MS, 2**31 - 1)
+        # Names are ours (app.fetching.names): libcurl keeps what we tell it, until we tell otherwise. Its own pruning
+        # takes time in proportion to all names, after each transfer.
+        setopt(pycurl.DNS_CACHE_TIMEOUT, -1)
+        setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
+        if open_socket is not None:
+            setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
+        # The URL is sent as it is given; it was made canonical before.
+        setopt(pycurl.PATH_AS_IS, 1)
+        setopt(pycurl.HTTP_VERSION, _HTTP_VERSIONS[profile.http])
+        if profile.http != "1.1":
+            # Rather a stream of a connection that is being made than a connection of one's own.
+            setopt(pycurl.PIPEWAIT, 1)
+        setopt(pycurl.MAXFILESIZE_LARGE, profile.max_wire_bytes)
+        # Not "unset", with which libcurl would look into the environment.
+        setopt(pycurl.PROXY, profile.proxy)
+        if profile.proxy:
+            setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
+        self._configure_tls(profile)
+
+    def _configure_tls(self, profile: Profile) -> None:
+        setopt = self.curl.setopt
+        # With a file libcurl keeps the parsed certificates for all transfers of the multi handle.
+        authorities = certifi.where() if profile.verify is True else profile.verify
+        for prefix in ("", "PROXY_"):
+            if not authorities:
+                setopt(getattr(pycurl, f"{prefix}SSL_VERIFYPEER"), 0)
+                setopt(getattr(pycurl, f"{prefix}SSL_VERIFYHOST"), 0)
+            elif os.path.isdir(authorities):
+                setopt(getattr(pycurl, f"{prefix}CAINFO"), "")
+                setopt(getattr(pycurl, f"{prefix}CAPATH"), authorities)
+            else:
+                setopt(getattr(pycurl, f"{prefix}CAINFO"), authorities)
+        if profile.cert:
+            certificate, key = (profile.cert, None) if isinstance(profile.cert, str) else profile.cert
+            setopt(pycurl.SSLCERT, certificate)
+            setopt(pycurl.SSLKEY, key or certificate)
+
+    def _reshape(self, method: str, has_body: bool) -> None:
+        """Another method, or a body where none was."""
+        curl = self.curl
+        curl.unsetopt(pycurl.CUSTOMREQUEST)
+        curl.setopt(pycurl.UPLOAD, 0)
+        curl.setopt(pycurl.FRESH_CONNECT, 0)
+        curl.setopt(pycurl.HTTPGET, 1)
+        if has_body:
+            curl.setopt(pycurl.UPLOAD, 1)
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        elif method == "HEAD":
+            curl.setopt(pycurl.NOBODY, 1)
+        elif method != "GET":
+            curl.setopt(pycurl.CUSTOMREQUEST, method)
+        self._shape = (method, has_body)
+
+    def _on_look_up(self) -> int:
+        """libcurl is about to look a name up by itself, which it never shall, since nobody would vet the answer. It
+        says so for addresses too, though it only reads them.
+        """
+        return 0 if self.is_numeric else 1
+
+    def _read(self, size_bytes: int) -> bytes:
+        """libcurl wants more of the body. Must not switch."""
+        piece = self._body[self._position : self._position + size_bytes]
+        self._position += len(piece)
+        return piece
+
+    def _seek(self, offset: int, origin: int) -> int:
+        """libcurl wants to send the request again: the connection that it reused had died without a byte.
+
+        By its own judgement it would do so with any method. What may have been done must not be done twice (RFC 9110
+        section 9.2.2), so for other methods than these it gets a no and fails with E_SEND_FAIL_REWIND.
+        """
+        if self._shape[0] not in IDEMPOTENT_METHODS or offset or origin:
+            return pycurl.SEEKFUNC_FAIL
+        self._position = 0
+        return pycurl.SEEKFUNC_OK
+
+
+class Patience:
+    """Ends a transfer that makes no progress for `limit_s`, found out up to a quarter of it late."""
+
+    __slots__ = ("_hub_curl", "_last", "_quiet", "_timer", "_transfer")
+
+    def __init__(self, transfer: Transfer, hub_curl: HubCurl, limit_s: float) -> None:
+        self._transfer = transfer
+        self._last: object = None
+        self._quiet = 0
+        look_every_s = limit_s / _LOOKS_PER_TIMEOUT
+        self._timer = hub_curl.hub.loop.timer(look_every_s, look_every_s)
+        self._timer.start(self._look, update=True)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.stop()
+        self._timer.close()
+
+    def _look(self) -> None:
+        now = self._transfer.progress()
+        if now != self._last:
+            self._last = now
+            self._quiet = 0
+            return
+        self._quiet += 1
+        if self._quiet >= _LOOKS_PER_TIMEOUT:
+            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "nothing came within the read timeout")
+            self._transfer.wake()

@@ -1,0 +1,118 @@
+"""Visit: the state of one fetch over all its hops: a cookie jar of its own, limits, where redirects may lead.
+
+The law: requests decides whether and how a redirect is followed; a visit adds what a bulk fetcher needs: every hop is
+held to the policy's schemes and ports, and nothing is left behind by the fetch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+from urllib.parse import urljoin
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.cookies import RequestsCookieJar
+from requests.exceptions import InvalidURL
+from requests.utils import requote_uri
+
+from app.errors import FetchError, InvalidRequest
+from app.model.outcome import ErrorKind
+from app.model.request import Request
+from app.policy.addresses import AddressPolicy
+from app.policy.urls import origin_of
+
+# A host with a dead address among good ones should get to the good one; the deadline bounds the rest.
+CONNECT_TIMEOUT_S = 10.0
+
+READ_SIZE_BYTES = 64 * 1024
+
+
+class Parent(Protocol):
+    """What a visit takes over from its session."""
+
+    headers: Any
+    verify: Any
+    cert: Any
+    max_redirects: int
+    adapters: MutableMapping[str, BaseAdapter]
+    max_body_bytes: int
+    policy: AddressPolicy
+
+
+class Visit(requests.Session):
+    """One fetch for `parent`.
+
+    requests' own constructor builds connection pools and copies tables that a visit shares with its parent,
+    so it is deliberately not called.
+    """
+
+    def __init__(self, parent: Parent) -> None:
+        self.headers = parent.headers
+        self.auth = None
+        self.proxies = {}
+        self.params = {}
+        self.stream = True
+        self.verify = parent.verify
+        self.cert = parent.cert
+        self.max_redirects = parent.max_redirects
+        self.trust_env = False
+        self.cookies = RequestsCookieJar()
+        self.adapters = parent.adapters
+        self.hooks = {"response": []}
+        self._max_body_bytes = parent.max_body_bytes
+        self._policy = parent.policy
+
+    def prepare(self, request: Request) -> requests.PreparedRequest:
+        """Raises InvalidRequest when requests finds the URL or a header impossible."""
+        try:
+            body = None if request.body is None else request.body.encode()
+            # http.client would find this out too, but only with the connection open.
+            "".join(request.headers.values()).encode("latin-1")
+            return self.prepare_request(
+                requests.Request(request.method.upper(), request.url, headers=request.headers, data=body)
+            )
+        except (ValueError, UnicodeError) as error:
+            raise InvalidRequest(str(error)) from None
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Asked for on every hop. Raises FetchError for a port that the policy denies."""
+        self._policy.check_origin(origin_of(url))
+        return super().get_adapter(url)
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        """Where requests would go next. Raises FetchError when that is no place to go."""
+        target = super().get_redirect_target(response)
+        if target is not None:
+            try:
+                origin_of(requote_uri(urljoin(response.url or "", target)))
+            except (InvalidRequest, InvalidURL, ValueError) as error:
+                kind = getattr(error, "kind", ErrorKind.INVALID_REQUEST)
+                if kind is not ErrorKind.UNSUPPORTED_SCHEME:
+                    kind = ErrorKind.BAD_RESPONSE
+                raise FetchError(kind, f"redirected to {target[:200]!r}: {error}") from None
+        return target
+
+    def read_body(self, response: requests.Response) -> None:
+        """Read the decoded body to its end. Raises FetchError when it is larger than the limit, before it is here."""
+        limit_bytes = self._max_body_bytes
+        pieces: list[bytes] = []
+        size_bytes = 0
+        for piece in response.iter_content(READ_SIZE_BYTES):
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                response.close()
+                raise too_large(limit_bytes)
+            pieces.append(piece)
+        # requests keeps every hop in `history`: what is only passed through is not worth the memory.
+        response._content = b"" if response.is_redirect else b"".join(pieces)
+
+
+def too_large(limit_bytes: int) -> FetchError:
+    """What a body over the limit is."""
+    return FetchError(ErrorKind.BODY_TOO_LARGE, f"the body is larger than {limit_bytes:,} bytes")
+
+
+def out_of_time(timeout_s: float) -> FetchError:
+    """What a passed deadline is."""
+    return FetchError(ErrorKind.TIMEOUT, f"no whole answer within {timeout_s:g} s")
