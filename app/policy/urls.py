@@ -7,6 +7,7 @@ address may be contacted is never read off the text of a URL.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -20,6 +21,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_URL_CHARACTERS = 65_536
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+
+# How most URLs begin. The standard library, which takes several times as long, has nothing to add to them.
+_USUAL = re.compile(r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,4}))?(?![^/?#])", re.ASCII)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -39,6 +43,14 @@ def origin_of(url: str) -> Origin:
 
     Raises InvalidRequest of kind UNSUPPORTED_SCHEME for another scheme, INVALID_REQUEST for what is no URL.
     """
+    usual = _USUAL.match(url)
+    if usual is not None and len(url) <= _MAX_URL_CHARACTERS and url.isprintable() and " " not in url:
+        return _usual_origin(*usual.groups())
+    return read_closely(url)
+
+
+def read_closely(url: str) -> Origin:
+    """As `origin_of`, by the standard library's reading."""
     if not url:
         raise InvalidRequest("the URL is empty")
     if len(url) > _MAX_URL_CHARACTERS:
@@ -50,7 +62,16 @@ def origin_of(url: str) -> Origin:
         port = parts.port
     except ValueError as error:
         raise InvalidRequest(f"not a URL: {error}") from None
-    return Origin(_scheme(parts), _host(parts), _DEFAULT_PORTS[parts.scheme] if port is None else port)
+    scheme = _scheme(parts)
+    host = parts.hostname
+    if not host:
+        raise InvalidRequest("the URL names no host")
+    return Origin(scheme, _checked(host), _DEFAULT_PORTS[scheme] if port is None else port)
+
+
+@lru_cache(maxsize=4096)
+def _usual_origin(scheme: str, host: str, port: str | None) -> Origin:
+    return Origin(scheme, _checked(host), int(port) if port else _DEFAULT_PORTS[scheme])
 
 
 def _scheme(parts: SplitResult) -> str:
@@ -63,10 +84,7 @@ def _scheme(parts: SplitResult) -> str:
     )
 
 
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname
-    if not host:
-        raise InvalidRequest("the URL names no host")
+def _checked(host: str) -> str:
     # RFC 1035 section 2.3.4; a trailing dot is the root's empty label.
     labels = host.removesuffix(".").split(".")
     if ":" not in host and not all(1 <= len(label) <= 63 for label in labels):

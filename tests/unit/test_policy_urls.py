@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidRequest
 from app.model.outcome import ErrorKind
-from app.policy.urls import Origin, origin_of
+from app.policy.urls import Origin, origin_of, read_closely
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,20 @@ def test_any_text_is_an_origin_or_refused(url: str) -> None:
     assert origin.scheme in {"http", "https"}
     assert origin.host
     assert 0 <= origin.port <= 65535
+
+
+PARTS = st.text(st.sampled_from("aZ09-._:@/?#[]%\\ \té１"), max_size=12) | st.just("a" * 64)
+
+
+@given(st.builds("{}{}{}".format, st.sampled_from(["http://", "https://", "HTTP://", "ftp://"]), PARTS, PARTS))
+def test_the_quick_reading_is_the_close_one(url: str) -> None:
+    read: list[object] = []
+    for reading in (origin_of, read_closely):
+        try:
+            read.append(reading(url))
+        except InvalidRequest as error:
+            read.append(error.kind)
+    assert read[0] == read[1]
 
 
 def test_origins_print_as_people_write_them() -> None:
