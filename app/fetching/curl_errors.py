@@ -108,7 +108,9 @@ class TransferError(Exception):
             return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:
             return ErrorKind.CONNECT_FAILED
-        return _KINDS.get(self.code, ErrorKind.INTERNAL_ERROR)
+        kind = _KINDS.get(self.code, ErrorKind.INTERNAL_ERROR)
+        # Over QUIC libcurl tells of a refusal as of a broken connection.
+        return ErrorKind.CONNECT_FAILED if kind is ErrorKind.CONNECTION_LOST and not self.is_connected else kind
 
 
 def requests_error(

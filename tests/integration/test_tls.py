@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch import records, run_batch
-from tests.support.needs import require_program
+from tests.support.certificates import self_signed
 from tests.support.nginx import LISTEN, Nginx, running_nginx
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `cert.pem`, for 127.0.0.1, and its `key.pem`."""
-    openssl = require_program("openssl", how="apt install openssl")
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    self_signed(folder)
     return folder
 
 
