@@ -109,8 +109,9 @@ class TransferError(Exception):
         if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:
             return ErrorKind.CONNECT_FAILED
         kind = _KINDS.get(self.code, ErrorKind.INTERNAL_ERROR)
-        # Over QUIC libcurl tells of a refusal as of a broken connection.
-        return ErrorKind.CONNECT_FAILED if kind is ErrorKind.CONNECTION_LOST and not self.is_connected else kind
+        # Over QUIC libcurl tells of a refusal as of data that could not be sent.
+        is_refusal = not self.is_connected or text.startswith("Failed to connect")
+        return ErrorKind.CONNECT_FAILED if kind is ErrorKind.CONNECTION_LOST and is_refusal else kind
 
 
 def requests_error(
