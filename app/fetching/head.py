@@ -46,8 +46,8 @@ def version_of(head: Sequence[bytes]) -> int:
     return int(major) * 10 + int(minor or b"0")
 
 
-def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
-    """All headers in order, repeated ones apart. A line without a colon is passed over, a folded one is put together
+def fields_of(head: Sequence[bytes]) -> list[list[str]]:
+    """Name and value of every header, in order. A line without a colon is passed over, a folded one is put together
     with one space (RFC 9112 section 5.2).
     """
     fields: list[list[str]] = []
@@ -59,10 +59,25 @@ def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
         name, colon, value = text.partition(":")
         if colon:
             fields.append([name.rstrip(), value.strip(" \t")])
+    return fields
+
+
+def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
+    """All headers in order, repeated ones apart."""
     headers = HTTPHeaderDict()
-    for name, value in fields:
+    for name, value in fields_of(head):
         headers.add(name, value)
     return headers
+
+
+def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
+    """All headers under lower-case names, repeated ones joined by ", "."""
+    joined: dict[str, str] = {}
+    for name, value in fields_of(head):
+        lower = name.lower()
+        before = joined.get(lower)
+        joined[lower] = value if before is None else f"{before}, {value}"
+    return joined
 
 
 def names_header(head: Sequence[bytes], name: bytes) -> bool:

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
 from app.fetching.curl_transport import Answer
-from app.fetching.head import headers_of, reason_of, status_of
+from app.fetching.head import headers_of, joined_headers_of, reason_of, status_of
 from app.fetching.raw import BufferedBody, raw_response
 from app.fetching.transfer import Timing
 
@@ -75,6 +75,13 @@ class Page(requests.Response):
     def body(self) -> bytes:
         """The decoded body; empty when none came."""
         return self.content or b""
+
+    def lower_headers(self) -> dict[str, str]:
+        """All headers under lower-case names, repeated ones joined by ", "."""
+        answer: Answer | None = self.__dict__.get("_answer")
+        if answer is not None and "headers" not in self.__dict__:
+            return joined_headers_of(answer.head)
+        return {name.lower(): value for name, value in self.headers.items()}
 
     def __getattr__(self, name: str) -> Any:
         make = _LATE.get(name)
