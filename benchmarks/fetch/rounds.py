@@ -19,7 +19,7 @@ from benchmarks.fetch.regimes import Regime
 from benchmarks.fetch.summary import Run
 
 _START_AND_END_S = 60.0  # more than any client needs beside warm-up and count; then it is ended
-_LONG_ENOUGH_TIMES = 4  # fetch-batch runs twice, and can't know how long beforehand
+_LONG_ENOUGH_TIMES = 4  # fetch-batch runs several times, and can't know how long beforehand
 
 
 def launchers(regimes: Sequence[Regime]) -> dict[str, list[str]]:
@@ -70,7 +70,7 @@ class Rounds:
         timeout_s = (self.regime.warm_up_s + self.regime.duration_s) * _LONG_ENOUGH_TIMES + _START_AND_END_S
         command = [*self._commands[client], *options]
         try:
-            measured = run_client(command, _environment(CONTESTANTS[client]), cpu=cpu, timeout_s=timeout_s)
+            measured = run_client(command, environment_of(CONTESTANTS[client]), cpu=cpu, timeout_s=timeout_s)
         except ClientFailed as failure:
             return Run(round=number, client=client, failure=str(failure))
         self.versions |= measured.versions
@@ -98,8 +98,8 @@ def _options(regime: Regime, urls: Path, ca_bundle: str) -> list[str]:
     return [*options, "--ca-bundle", ca_bundle] if ca_bundle else options
 
 
-def _environment(contestant: Contestant) -> dict[str, str]:
-    """Nothing of the user's that would change what a client does: no settings, no proxies, no tracing."""
+def environment_of(contestant: Contestant) -> dict[str, str]:
+    """Nothing of the user's that would change what a client does: no settings, CA files or proxies, no tracing."""
     unwanted = ("PERCORE_", "PYTHON", "REQUESTS_", "CURL_", "SSL_", "GODEBUG", "GOGC")
     environment = {
         name: value

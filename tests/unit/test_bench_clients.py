@@ -12,6 +12,7 @@ from benchmarks.clients.protocol import Meter, Task, peak_rss_bytes
 from benchmarks.fetch.building import ROOT
 from benchmarks.fetch.contestants import CONTESTANTS, REFERENCE, Home
 from benchmarks.fetch.regimes import REGIMES, quick
+from benchmarks.fetch.rounds import environment_of
 
 
 def task(urls: int, concurrency: int = 3) -> Task:
@@ -72,6 +73,24 @@ def test_every_client_is_there() -> None:
     for contestant in CONTESTANTS.values():
         program = ROOT / "benchmarks" / "clients" / contestant.program
         assert (program / "main.go" if contestant.home is Home.GO else program.with_suffix(".py")).is_file()
+
+
+def test_clients_see_none_of_the_user_s_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwanted = (
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "https_proxy",
+        "HTTP_PROXY",
+        "PERCORE_PIN",
+        "PYTHONPROFILEIMPORTTIME",
+    )
+    for name in unwanted:
+        monkeypatch.setenv(name, "x")
+    for contestant in CONTESTANTS.values():
+        environment = environment_of(contestant)
+        assert not environment.keys() & set(unwanted)
+        assert environment["PATH"]
+        assert environment.get("GOMAXPROCS") == ("1" if contestant.home is Home.GO else None)
 
 
 def test_a_smoke_run_is_the_same_but_shorter() -> None:
