@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import fetch, memory, start
 
 BENCHMARKS = {"fetch": fetch, "memory": memory, "start": start}
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -29,13 +30,16 @@ def main() -> None:
         one.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
         module.add_options(one)
     arguments = parser.parse_args()
-    figures: dict[str, Any] = BENCHMARKS[arguments.name].run(arguments)
+    try:
+        figures: dict[str, Any] = BENCHMARKS[arguments.name].run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     figures["python"] = platform.python_version()
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     sys.stdout.write(BENCHMARKS[arguments.name].table(figures))
     if figures.get("interrupted"):
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     if figures.get("failed"):
         sys.exit(1)
 

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,13 +174,27 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_a_client_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reason", [subprocess.TimeoutExpired("it", 5), KeyboardInterrupt()])
+def test_a_client_is_ended_with_its_children(
+    reason: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pids = tmp_path / "pids"
-    command = ["sh", "-c", f"sleep 600 & echo $! $$ > {pids}; wait"]
-    with pytest.raises(ClientFailed, match="not done after 1 s"):
-        run_client(command, os.environ, cpu=CPU, timeout_s=1)
+
+    def interrupted(*_: object, **__: object) -> None:
+        wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), "the client and its child run")
+        raise reason
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises((ClientFailed, KeyboardInterrupt)) as raised:
+        run_client(["sh", "-c", f"sleep 600 & echo $! $$ > {pids}; wait"], os.environ, cpu=CPU, timeout_s=5)
+    assert isinstance(raised.value, KeyboardInterrupt) or str(raised.value) == "not done after 5 s"
     for pid in pids.read_text().split():
         wait_until(lambda pid=int(pid): has_ended(pid), f"{pid} ended")
+
+
+def test_the_time_of_a_client_is_bounded() -> None:
+    with pytest.raises(ClientFailed, match="not done after 0.1 s"):
+        run_client(["sleep", "600"], os.environ, cpu=CPU, timeout_s=0.1)
 
 
 def test_a_client_that_fails_says_why() -> None:

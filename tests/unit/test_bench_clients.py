@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -104,3 +105,16 @@ def test_a_smoke_run_is_the_same_but_shorter() -> None:
 def test_a_meter_has_a_place_for_every_worker() -> None:
     with pytest.raises(IndexError):
         Meter(task(1, concurrency=2)).answered(2, 200, 10)
+
+
+def test_the_peers_lock_holds_what_is_asked_for_by_hash() -> None:
+    folder = ROOT / "benchmarks" / "peers"
+    lock = (folder / "requirements.lock").read_text()
+    wanted = re.findall(r"^[a-z0-9]+", (folder / "requirements.in").read_text(), re.MULTILINE)
+    lines = [
+        line for line in lock.replace("\\\n", " ").splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    assert wanted
+    assert set(wanted) <= {line.partition("==")[0] for line in lines}
+    assert all("--hash=sha256:" in line for line in lines)
+    assert "://" not in lock
