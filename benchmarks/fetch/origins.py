@@ -91,7 +91,7 @@ def _slow_hosts(regime: Regime, cpu: int) -> Iterator[Origin]:
     hosts, note = _hosts_allowed(regime.concurrency)
     command = [sys.executable, "-P", "-m", "benchmarks.slow_hosts", str(hosts), str(regime.body_bytes)]
     with confined_to(cpu):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     with process:
         try:
             assert process.stdout is not None

@@ -193,7 +193,7 @@ def test_a_client_is_ended_with_its_children(
 
 
 def test_the_time_of_a_client_is_bounded() -> None:
-    with pytest.raises(ClientFailed, match="not done after 0.1 s"):
+    with pytest.raises(ClientFailed, match=r"not done after 0\.1 s"):
         run_client(["sleep", "600"], os.environ, cpu=CPU, timeout_s=0.1)
 
 
