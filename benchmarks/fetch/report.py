@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_HEAD = ("client", "fetches/s", "min", "max", "times", "min", "max", "CPU us", "RSS MB", "errors")
-_WIDTHS = (17, 10, 8, 8, 7, 7, 7, 8, 8, 7)
+_HEAD = ("client", "fetches/s", "min", "max", "times", "min", "max", "CPU us", "busy", "RSS MB", "errors")
+_WIDTHS = (17, 10, 8, 8, 7, 7, 7, 8, 7, 8, 7)
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -15,7 +15,11 @@ def table(figures: Mapping[str, Any]) -> str:
     lines.append("versions: " + ", ".join(f"{name} {value}" for name, value in sorted(figures["versions"].items())))
     lines.append(
         f"{figures['rounds']} rounds; median, min and max of them. times: {figures['reference']}'s rate divided by "
-        "this one's, round by round. CPU us: user and system time per fetch. RSS: the largest process at its peak."
+        "this one's, round by round."
+    )
+    lines.append(
+        "CPU us: user and system time per fetch. busy: share of the time that the client spent on its core (far below "
+        "100 %: the origin or other work set its pace). RSS: its largest process at its peak."
     )
     if figures["quick"]:
         lines.append("QUICK: a smoke run; the figures mean nothing.")
@@ -39,6 +43,7 @@ def _regime(regime: Mapping[str, Any]) -> list[str]:
                 *([f"{rate[key]:,.0f}" for key in ("median", "min", "max")] if rate else ["-"] * 3),
                 *([f"{times[key]:.2f}" for key in ("median", "min", "max")] if times else ["-"] * 3),
                 f"{row['cpu_us']:.0f}" if row["cpu_us"] is not None else "-",
+                f"{row['busy_percent']:.0f}%" if row["busy_percent"] is not None else "-",
                 f"{row['peak_rss_mb']:.1f}" if row["peak_rss_mb"] else "-",
                 str(row["errors"]),
             )

@@ -53,6 +53,7 @@ class Row(Struct, frozen=True):
     rate             fetches/s
     times_reference  the reference's rate divided by this client's, in the same round
     cpu_us           CPU per fetch, the median of rounds
+    busy_percent     share of the counted time that the client spent on its core, the median of rounds
     peak_rss_mb      the largest of all rounds, in 10^6 bytes
     errors           of all rounds together
     complaints       each different failure and first error once
@@ -63,6 +64,7 @@ class Row(Struct, frozen=True):
     rate: Spread | None
     times_reference: Spread | None
     cpu_us: float | None
+    busy_percent: float | None
     peak_rss_mb: float
     errors: int
     complaints: tuple[str, ...]
@@ -81,13 +83,15 @@ def summarise(runs: Sequence[Run], reference: str) -> list[Row]:
 def _row(client: str, runs: Sequence[Run], reference_rates: dict[int, float]) -> Row:
     good = [run for run in runs if run.rate > 0]
     said = [run.failure or run.first_error for run in runs]
-    cpu_us = [run.cpu_s / run.fetches * 1e6 for run in good]
+    cpu_us = _spread(run.cpu_s / run.fetches * 1e6 for run in good)
+    busy_percent = _spread(run.cpu_s / run.wall_s * 100 for run in good)
     return Row(
         client=client,
         rounds=len(good),
         rate=_spread(run.rate for run in good),
         times_reference=_spread(reference_rates[run.round] / run.rate for run in good if run.round in reference_rates),
-        cpu_us=statistics.median(cpu_us) if cpu_us else None,
+        cpu_us=cpu_us.median if cpu_us else None,
+        busy_percent=busy_percent.median if busy_percent else None,
         peak_rss_mb=max(run.peak_rss_bytes for run in runs) / 1e6,
         errors=sum(run.errors for run in runs),
         complaints=tuple(dict.fromkeys(filter(None, said))),

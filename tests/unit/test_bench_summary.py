@@ -28,6 +28,7 @@ def test_a_rate_is_of_the_time_that_was_counted() -> None:
     (row,) = summarise([Run(round=0, client="one", fetches=100, wall_s=0.5, cpu_s=0.2)], "one")
     assert row.rate == Spread(200, 200, 200)
     assert row.cpu_us == pytest.approx(2000)
+    assert row.busy_percent == pytest.approx(40)
 
 
 def test_ratios_are_taken_within_rounds() -> None:
@@ -69,7 +70,7 @@ def test_errors_add_up_and_each_complaint_is_said_once() -> None:
 def test_a_client_without_any_figure_comes_last() -> None:
     rows = summarise([Run(round=0, client="broken", failure="no"), *rates("fine", 10)], "fine")
     assert [row.client for row in rows] == ["fine", "broken"]
-    assert (rows[1].rate, rows[1].times_reference, rows[1].cpu_us) == (None, None, None)
+    assert (rows[1].rate, rows[1].times_reference, rows[1].cpu_us, rows[1].busy_percent) == (None,) * 4
 
 
 def test_memory_is_the_largest_of_all_rounds() -> None:
@@ -95,16 +96,16 @@ def test_the_table_has_head_and_rows() -> None:
     lines = table(figures([*rates("ours", 4000, 4000), *rates("theirs", 1000, 2000)])).splitlines()
     assert lines[:2] == ["CPU: a fast one", "versions: aiohttp 3.14, nginx 1.22"]
     assert "page: 17 KB; 100 in flight" in lines
-    # median, min, max of the rate; median, min, max of the ratio; CPU us; RSS; errors
-    assert lines[-2].split() == ["ours", "4,000", "4,000", "4,000", "1.00", "1.00", "1.00", "125", "2.0", "0"]
-    assert lines[-1].split() == ["theirs", "1,500", "1,000", "2,000", "3.00", "2.00", "4.00", "375", "2.0", "0"]
+    # median, min, max of the rate; median, min, max of the ratio; CPU us; busy; RSS; errors
+    assert lines[-2].split() == ["ours", "4,000", "4,000", "4,000", "1.00", "1.00", "1.00", "125", "50%", "2.0", "0"]
+    assert lines[-1].split() == ["theirs", "1,500", "1,000", "2,000", "3.00", "2.00", "4.00", "375", "50%", "2.0", "0"]
 
 
 def test_the_table_says_what_went_wrong() -> None:
     text = table(figures([Run(round=0, client="theirs", failure="ended with 1: no")], note="200 hosts instead of 5000"))
     assert "note: 200 hosts instead of 5000\n" in text
     assert "theirs: ended with 1: no\n" in text
-    assert next(line for line in text.splitlines() if line.startswith("theirs  ")).split()[1:] == ["-"] * 8 + ["0"]
+    assert next(line for line in text.splitlines() if line.startswith("theirs  ")).split()[1:] == ["-"] * 9 + ["0"]
 
 
 def test_a_table_of_no_use_says_so() -> None:
