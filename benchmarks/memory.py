@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         for number in range(_PAGES):
             words = f"<title>{number}</title>" + "tide " * (_PAGE_BYTES // 5)
             (site / f"{number}.html").write_text(words)
-        with serving(site) as base:
+        with serving(site) as port:
             urls = folder / "urls.txt"
             with urls.open("w") as out:
-                out.writelines(f"{base}/{n % _PAGES}.html?n={n}\n" for n in range(arguments.count))
+                out.writelines(f"http://127.0.0.1:{port}/{n % _PAGES}.html?n={n}\n" for n in range(arguments.count))
             return _measure(urls, folder / "out.jsonl", arguments)
 
 

@@ -29,29 +29,42 @@ http {{
     fastcgi_temp_path {folder}/c;
     uwsgi_temp_path {folder}/d;
     scgi_temp_path {folder}/e;
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; }}
+    server {{ listen 127.0.0.1:{port} backlog=4096{options}; root {root}; {lines} }}
 }}
 """
 
 
+def nginx() -> str | None:
+    """Where it is; Debian keeps it off a user's PATH."""
+    return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+
+
 @contextmanager
-def serving(root: Path) -> Iterator[str]:
-    """Serve `root` until the `with` ends; yields the base URL. Raises SystemExit when nginx isn't there."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+def serving(root: Path, *, options: str = "", lines: str = "") -> Iterator[int]:
+    """Serve `root` until the `with` ends; yields the port of 127.0.0.1.
+
+    options  more of the `listen` line ("ssl http2")
+    lines    more of the server's configuration
+
+    Raises SystemExit when nginx isn't there or doesn't start.
+    """
+    program = nginx()
     if program is None:
         raise SystemExit("this benchmark needs nginx: apt install nginx-light")
     with tempfile.TemporaryDirectory(prefix="bench-") as name, socket.socket() as holder:
         # Bound and not listening: nobody else is given the port, and nginx may listen on it.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
+        port = int(holder.getsockname()[1])
         folder = Path(name)
         configuration = folder / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, root=root, user=_user()))
+        configuration.write_text(
+            _CONFIGURATION.format(folder=folder, port=port, options=f" {options}", root=root, user=_user(), lines=lines)
+        )
         process = subprocess.Popen([program, "-e", folder / "error.log", "-c", configuration])
         try:
             _await(port, process)
-            yield f"http://127.0.0.1:{port}"
+            yield port
         finally:
             process.terminate()
             process.wait()

@@ -1,0 +1,50 @@
+"""The contestants: which programs there are, whose Python runs them, and what they need from the system."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+REFERENCE = "percore-fetch"
+"""The client that the others are compared with."""
+
+
+class Home(StrEnum):
+    """What runs a client."""
+
+    PROJECT = "project"  # the project's Python: ours, and what must have the same versions as ours
+    PEERS = "peers"  # the peers' Python: benchmarks/fetch/peers_environment.py
+    GO = "go"  # itself: benchmarks/fetch/go_program.py builds it
+
+
+class Contestant(Struct, frozen=True):
+    """name     as --only takes it
+    home     what runs it
+    program  a module of benchmarks.clients, or the folder of a Go program there
+    what     in words
+    """
+
+    name: str
+    home: Home
+    program: str
+    what: str
+
+
+CONTESTANTS = {
+    contestant.name: contestant
+    for contestant in (
+        Contestant("percore-fetch", Home.PROJECT, "percore_fetch", "ours: Session.fetch, a greenlet per fetch"),
+        Contestant("percore-get", Home.PROJECT, "percore_get", "ours: Session.get, requests' semantics"),
+        Contestant("curl-adapter", Home.PROJECT, "curl_adapter", "ours: CurlAdapter on a stock requests.Session"),
+        Contestant("fetch-batch", Home.PROJECT, "fetch_batch", "ours: the whole batch, one worker"),
+        Contestant("requests-threads", Home.PROJECT, "requests_threads", "requests, a thread per fetch"),
+        Contestant("requests-gevent", Home.PROJECT, "requests_gevent", "requests on patched sockets"),
+        Contestant("geventhttpclient", Home.PEERS, "geventhttpclient_pool", "geventhttpclient, a greenlet per fetch"),
+        Contestant("aiohttp", Home.PEERS, "aiohttp_uvloop", "aiohttp on uvloop"),
+        Contestant("httpx", Home.PEERS, "httpx_async", "httpx.AsyncClient on uvloop"),
+        Contestant("go", Home.GO, "net_http", "Go's net/http, GOMAXPROCS=1"),
+        Contestant("pycurl", Home.PROJECT, "pycurl_multi", "limit: libcurl in a bare loop"),
+        Contestant("wrk", Home.PROJECT, "wrk", "limit: a load generator in C"),
+    )
+}

@@ -1,0 +1,102 @@
+"""The regimes: what is fetched, from which kind of origin, how much at a time, and which clients can do it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+SMALL_BYTES = 1024
+PAGE_BYTES = 17 * 1024
+
+QUICK_HOSTS = 500
+
+
+class OriginKind(StrEnum):
+    """What answers. How each is set up: benchmarks/fetch/origins.py."""
+
+    PLAIN = "plain"  # nginx, HTTP/1.1, connections kept
+    TLS = "tls"  # nginx, HTTPS, HTTP/1.1, connections kept
+    HTTP2 = "http2"  # nginx, HTTPS, HTTP/2 and nothing else
+    TLS_ONCE = "tls-once"  # nginx, HTTPS, one answer per connection, no session resumed
+    SLOW_HOSTS = "slow-hosts"  # many loopback addresses that each answer after 1 s
+
+
+class Regime(Struct, frozen=True):
+    """name         as --regime takes it
+    what         in words
+    origin       its kind
+    clients      names of benchmarks/fetch/contestants.py that can do it
+    body_bytes   of every answer
+    concurrency  fetches in flight
+    warm_up_s    before the count begins
+    duration_s   of the count
+    """
+
+    name: str
+    what: str
+    origin: OriginKind
+    clients: tuple[str, ...]
+    body_bytes: int = PAGE_BYTES
+    concurrency: int = 100
+    warm_up_s: float = 1.0
+    duration_s: float = 4.0
+
+    @property
+    def is_tls(self) -> bool:
+        return self.origin in (OriginKind.TLS, OriginKind.HTTP2, OriginKind.TLS_ONCE)
+
+    @property
+    def is_http2(self) -> bool:
+        return self.origin is OriginKind.HTTP2
+
+
+_OURS = ("percore-fetch", "percore-get", "curl-adapter")
+# A thread each is not meant for thousands. Neither is httpx's pool, which goes through all connections for each
+# waiting request whenever one comes or goes (httpcore, _assign_requests_to_connections): with 5,000 in flight a run of
+# 18 s did not end within 132 s.
+_THOUSANDS = (*_OURS, "requests-gevent", "geventhttpclient", "aiohttp", "go", "pycurl")
+_ALL_HTTPS = (*_THOUSANDS, "httpx", "requests-threads")
+_ALL = (*_ALL_HTTPS, "wrk")
+
+REGIMES = (
+    Regime("small", "1 KB, connections kept", OriginKind.PLAIN, _ALL, body_bytes=SMALL_BYTES),
+    Regime("page", "17 KB, connections kept", OriginKind.PLAIN, _ALL),
+    Regime("tls", "17 KB, HTTPS, HTTP/1.1, connections kept", OriginKind.TLS, _ALL_HTTPS),
+    Regime("http2", "17 KB, HTTPS, HTTP/2", OriginKind.HTTP2, (*_OURS, "httpx", "go", "pycurl")),
+    Regime(
+        "handshakes",
+        "17 KB, a new TLS connection for every fetch, verified against a full CA bundle",
+        OriginKind.TLS_ONCE,
+        _ALL_HTTPS,
+    ),
+    Regime(
+        "hosts",
+        "17 KB, one fetch in flight to each of many hosts, answered after 1 s",
+        OriginKind.SLOW_HOSTS,
+        _THOUSANDS,
+        concurrency=5000,
+        warm_up_s=8.0,
+        duration_s=10.0,
+    ),
+    Regime(
+        "engine",
+        "17 KB, connections kept; fetch-batch: one worker, stage sha256, JSONL out",
+        OriginKind.PLAIN,
+        ("percore-fetch", "fetch-batch"),
+        duration_s=8.0,
+    ),
+)
+"""In the order in which they run."""
+
+
+def quick(regime: Regime) -> Regime:
+    """The same, to see that it works; its figures mean nothing."""
+    many = regime.origin is OriginKind.SLOW_HOSTS
+    return msgspec.structs.replace(
+        regime,
+        concurrency=min(regime.concurrency, QUICK_HOSTS),
+        warm_up_s=2.0 if many else 0.3,
+        duration_s=2.0 if many else 0.7,
+    )
