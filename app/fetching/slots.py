@@ -54,6 +54,16 @@ class SlotStatistics(msgspec.Struct, frozen=True):
     open: int
 
 
+class _End(Enum):
+    GO = "begin"
+    STOP = "what there is stands"
+
+
+_GO = _End.GO
+_STOP = _End.STOP
+_Verdict = _End | FetchError | Draining
+
+
 class Slots:
     """All slots of one hub.
 
@@ -89,8 +99,8 @@ class Slots:
         self._is_draining = True
         self._starved.clear()
         for slot in list(self._slots.values()):
-            for waiting in slot.take_all():
-                waiting.end(Draining("no more fetches are begun"))
+            for place in slot.take_all():
+                place.end(Draining("no more fetches are begun"))
                 self._waiting -= 1
             self._leave_alone(slot)
 
@@ -133,19 +143,19 @@ class Slots:
             self._take(slot)
             place.begin(now_s)
             return
-        waiting = _Waiting(place)
-        slot.queue[waiting] = None
+        place.stand_in(slot.queue)
         self._waiting += 1
-        self._advance(slot)
+        if len(slot.queue) == 1:  # behind others it is not its turn
+            self._advance(slot)
         try:
-            verdict = waiting.wait()
+            verdict = place.wait()
         except BaseException:
             # Killed: in the line, or on the way from it with a place already, or with a refusal.
-            if waiting.verdict is _GO:
+            if place.verdict is _GO:
                 self._leave(place)
             else:
-                if waiting.verdict is None:
-                    del slot.queue[waiting]
+                if place.verdict is None:
+                    del slot.queue[place]
                     self._waiting -= 1
                 self._leave_alone(slot)
             raise
@@ -164,13 +174,26 @@ class Slots:
         if place.is_probe:
             place.is_probe = False
             slot.state.abandoned()
+        if slot.queue or slot.again or self._starved:
+            state = slot.state
+            if state.is_unbound and slot.in_flight <= state.limit and not (slot.again or self._starved):
+                # The usual case: the next in line takes it over.
+                heir, _ = slot.queue.popitem(last=False)
+                self._waiting -= 1
+                heir.begin(self._now_s())
+                heir.end(_GO)
+                return
+            self._give_back(slot)
+            self._advance(slot)
+            self._feed()
+        else:
+            self._give_back(slot)
+        self._leave_alone(slot)
+
+    def _give_back(self, slot: _Slot) -> None:
         slot.in_flight -= 1
         self._in_flight -= 1
         self._free += 1
-        if self._starved or slot.queue or slot.again:
-            self._advance(slot)
-            self._feed()
-        self._leave_alone(slot)
 
     # Whose turn it is
 
@@ -206,27 +229,27 @@ class Slots:
                     self._call_at(slot, now_s + wait_s)
                 return False
         if slot.again:
-            waiting, _ = slot.again.popitem(last=False)
+            place, _ = slot.again.popitem(last=False)
         elif slot.in_flight >= state.limit:
             return False
         elif self._free <= 0:
             self._starved.setdefault(slot)
             return False
         else:
-            waiting, _ = slot.queue.popitem(last=False)
+            place, _ = slot.queue.popitem(last=False)
             self._waiting -= 1
             self._take(slot)
-        waiting.place.begin(now_s)
-        waiting.end(_GO)
+        place.begin(now_s)
+        place.end(_GO)
         return True
 
     def _refuse(self, slot: _Slot) -> None:
         """Send away who waits or pauses: the origin is taken for dead."""
-        for waiting in slot.take_all():
-            waiting.end(self._circuit_open(slot))
+        for place in slot.take_all():
+            place.end(self._circuit_open(slot))
             self._waiting -= 1
-        for waiting in (*slot.again, *slot.pausing):
-            waiting.end(_STOP)
+        for place in (*slot.again, *slot.pausing):
+            place.end(_STOP)
         slot.again.clear()
         slot.pausing.clear()
 
@@ -269,24 +292,23 @@ class Slots:
         state.resumed(self._now_s())
         return True
 
-    def _wait_in(self, line: OrderedDict[_Waiting, None], place: Place, limit_s: float, at_limit: _Verdict) -> bool:
+    def _wait_in(self, line: OrderedDict[Place, None], place: Place, limit_s: float, at_limit: _Verdict) -> bool:
         """Wait in `line` until somebody ends it, for `limit_s` at most, and then with `at_limit`; whether to go on."""
-        waiting = _Waiting(place)
-        line[waiting] = None
+        place.stand_in(line)
 
         def fire() -> None:
-            if waiting.verdict is None:
-                del line[waiting]
-                waiting.end(at_limit)
+            if place.verdict is None:
+                del line[place]
+                place.end(at_limit)
 
         cancel = self._clock.start_timer(limit_s, fire)
         if line is place.slot.again:
             self._advance(place.slot)
         try:
-            return waiting.wait() is _GO
+            return place.wait() is _GO
         finally:
             cancel()
-            line.pop(waiting, None)
+            line.pop(place, None)
 
     # What was learnt
 
@@ -365,12 +387,15 @@ class Slots:
 class Place:
     """A request's place at its origin: in flight for the `with` block that `Slots.hold` is for.
 
-    Tell it what became of each attempt: `answered` or `failed`. Its other attributes are the slots' own.
+    Tell it what became of each attempt: `answered` or `failed`. Its attributes are the slots' own.
+
+    verdict  how its last wait ended, None while it waits; set some time before its greenlet runs again
     """
 
-    __slots__ = ("_slots", "crawl_delay_s", "is_probe", "origin", "slot", "window")
+    __slots__ = ("_slots", "_waiter", "crawl_delay_s", "is_probe", "origin", "slot", "verdict", "window")
 
     slot: _Slot
+    verdict: _Verdict | None
 
     def __init__(self, slots: Slots, origin: Origin, crawl_delay_s: float) -> None:
         self._slots = slots
@@ -378,6 +403,7 @@ class Place:
         self.crawl_delay_s = crawl_delay_s
         self.is_probe = False
         self.window = 0
+        self._waiter: Waiter[None] | None = None
 
     def __enter__(self) -> Place:
         self._slots._enter(self)
@@ -413,6 +439,27 @@ class Place:
         self.is_probe = state.begin(now_s)
         self.window = state.window
 
+    def stand_in(self, line: OrderedDict[Place, None]) -> None:
+        """Queue up; `wait` is next."""
+        self.verdict = None
+        line[self] = None
+
+    def wait(self) -> _Verdict:
+        """Wait in a line for `end`."""
+        if self.verdict is None:
+            waiter = self._waiter = Waiter()
+            waiter.get()
+        assert self.verdict is not None, "nothing else wakes it"
+        return self.verdict
+
+    def end(self, verdict: _Verdict) -> None:
+        """End its wait. Never switches; a greenlet that is dead by the time this arrives is not disturbed."""
+        self.verdict = verdict
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            get_hub().loop.run_callback(waiter.switch, None)
+
 
 class _Slot:
     """One origin's state, and who waits for it, each line in the order of arrival.
@@ -441,48 +488,16 @@ class _Slot:
         self.origin = origin
         self.state = state
         self.in_flight = 0
-        self.queue: OrderedDict[_Waiting, None] = OrderedDict()
-        self.again: OrderedDict[_Waiting, None] = OrderedDict()
-        self.pausing: OrderedDict[_Waiting, None] = OrderedDict()
+        self.queue: OrderedDict[Place, None] = OrderedDict()
+        self.again: OrderedDict[Place, None] = OrderedDict()
+        self.pausing: OrderedDict[Place, None] = OrderedDict()
         self.cancel_timer: Cancel | None = None
         self.timer_s = 0.0
         self.is_remembered = self.is_in_heap = self.is_forgotten = False
         self.forgettable_s = 0.0
 
-    def take_all(self) -> list[_Waiting]:
+    def take_all(self) -> list[Place]:
         """Empty the queue."""
         taken = list(self.queue)
         self.queue.clear()
         return taken
-
-
-class _End(Enum):
-    GO = "begin"
-    STOP = "what there is stands"
-
-
-_GO = _End.GO
-_STOP = _End.STOP
-_Verdict = _End | FetchError | Draining
-
-
-class _Waiting:
-    """One greenlet that waits. verdict: how that ended; it is set some time before the greenlet runs again."""
-
-    __slots__ = ("_waiter", "place", "verdict")
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.verdict: _Verdict | None = None
-        self._waiter: Waiter[None] = Waiter()
-
-    def wait(self) -> _Verdict:
-        if self.verdict is None:
-            self._waiter.get()
-        assert self.verdict is not None, "nothing else wakes it"
-        return self.verdict
-
-    def end(self, verdict: _Verdict) -> None:
-        """Never switches. The waiter's greenlet may be dead by the time this arrives; then it does nothing."""
-        self.verdict = verdict
-        get_hub().loop.run_callback(self._waiter.switch, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -470,9 +471,7 @@ def test_whatever_happens_everybody_is_answered_and_nothing_leaks(
     assert all(greenlet.dead for greenlet in greenlets), "somebody starved"
     assert all(greenlet.successful() for greenlet in greenlets)
     for moments in began.values():
-        assert all(
-            later - earlier >= rules.delay_s - 1e-9 for earlier, later in zip(moments, moments[1:], strict=False)
-        )
+        assert all(later - earlier >= rules.delay_s - 1e-9 for earlier, later in itertools.pairwise(moments))
     clock.advance(200.0)
     assert slots.statistics() == NOTHING
     assert clock.timers == 0
