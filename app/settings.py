@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     delay_s          between the beginnings of two fetches of one origin
     robots           whether each origin's robots.txt is asked for leave
     max_crawl_delay_s    what a robots.txt may raise the delay to
-    max_retry_after_s    for how long one Retry-After may hold an origin
+    max_retry_after_s    for how long one Retry-After may keep all fetches from its origin
     adapt            "on" halves the fetches in flight to an origin that says it has too many
     breaker_failures     in a row after which an origin is left alone; 0 never does
     breaker_cool_down_s  for how long at first

@@ -7,7 +7,7 @@ places for all origins, those that want one get it in turn, one each. Who waits 
 waits for nobody's place, so nothing can lock up.
 
 A slot lives while somebody has a place or waits for one. Afterwards its state is forgotten as soon as a new one would
-do as well (`OriginState.forgettable_s`): at once for an origin in good health without a delay; else when delay, hold
+do as well (`OriginState.forgettable_s`): at once for an origin in good health without a delay; else when delay, embargo
 and trouble are over, each of which has an end. No more than MAX_REMEMBERED idle ones are kept; beyond, the one that
 would be forgotten first makes room. So memory follows the origins in flight and the troubled ones of the last minutes,
 never the number ever seen.
@@ -43,7 +43,7 @@ class SlotStatistics(msgspec.Struct, frozen=True):
     origins     slots alive, the remembered ones included
     users       greenlets that hold or await a place
     in_flight   those that hold one: they may fetch, or pause before they try again
-    remembered  idle origins whose delay, hold or trouble is not over
+    remembered  idle origins whose delay, embargo or trouble is not over
     open        origins whose circuit is open
     """
 

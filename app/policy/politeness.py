@@ -4,8 +4,8 @@ The laws, for one origin in one process:
 
 - **Delay**: two fetches begin no closer to each other than the delay, repeated attempts included. A Crawl-delay of the
   origin's robots.txt raises it, up to a cap, and never lowers it.
-- **Hold**: a Retry-After (RFC 9110 section 10.2.3) in an answer of 400 or above holds the whole origin until then, up
-  to a cap. Below 400 it is about one resource (a 202 that says when to ask again) or one redirect, and holds nothing.
+- **Embargo**: a Retry-After (RFC 9110 section 10.2.3) in an answer of 400 or above keeps all fetches from the whole
+  origin until then, up to a cap. Below 400 it is about one resource (a 202 says when to ask again) or one redirect.
 - **Circuit**: `app.policy.breaker`. Only failures of the connection count. Every answer is a sign of life, a 5xx too:
   it has a record of its own with a status, and `app.policy.retry` decides about it.
 - **Concurrency**: `app.policy.concurrency`. Signs of overload are 429, 503, 504, a timeout, and a connection that is
@@ -57,7 +57,7 @@ class PolitenessRules(msgspec.Struct, frozen=True, kw_only=True):
     per_origin         fetches at once
     delay_s            between the beginnings of two fetches
     max_crawl_delay_s  what a robots.txt may raise it to
-    max_retry_after_s  for how long one Retry-After may hold an origin
+    max_retry_after_s  for how long one Retry-After may keep all fetches from its origin
     share              processes that the origin has to bear with: delays are this many times as long in each
     adapts             whether signs of overload lower the concurrency
     """
@@ -74,7 +74,7 @@ class PolitenessRules(msgspec.Struct, frozen=True, kw_only=True):
 class OriginState:
     """What is known of one origin. Mutable; times are seconds on the caller's monotonic clock.
 
-    is_unbound  no delay, no hold, circuit closed: `wait_s` is 0 whatever the time
+    is_unbound  no delay, no embargo, circuit closed: `wait_s` is 0 whatever the time
     is_healthy  no failure to forget: an answer without any sign of overload changes nothing
     """
 
@@ -82,7 +82,7 @@ class OriginState:
         "_breaker",
         "_concurrency",
         "_delay_s",
-        "_held_until_s",
+        "_embargo_until_s",
         "_remembered_until_s",
         "_rules",
         "_started_s",
@@ -95,7 +95,7 @@ class OriginState:
         self._rules = rules
         self._delay_s = rules.delay_s * rules.share
         self._started_s = -math.inf
-        self._held_until_s = -math.inf
+        self._embargo_until_s = -math.inf
         self._remembered_until_s = -math.inf
         self._breaker = Breaker(rules.breaker)
         self._concurrency = ConcurrencyLimit(rules.per_origin)
@@ -122,7 +122,7 @@ class OriginState:
         """Seconds until the next fetch may begin: 0 for now, infinite until something is told."""
         if self.is_unbound:
             return 0.0
-        begins_s = max(self._started_s + self._delay_s, self._held_until_s)
+        begins_s = max(self._started_s + self._delay_s, self._embargo_until_s)
         return max(begins_s - now_s, self._breaker.wait_s(now_s), 0.0)
 
     def refuses(self, now_s: float) -> bool:
@@ -132,8 +132,8 @@ class OriginState:
     def begin(self, now_s: float) -> bool:
         """A fetch, or a repeated attempt, begins, `wait_s` having been 0; whether it is the circuit's probe."""
         self._started_s = now_s
-        if self._held_until_s > -math.inf:
-            self._held_until_s = -math.inf  # it is over, or this would not begin
+        if self._embargo_until_s > -math.inf:
+            self._embargo_until_s = -math.inf  # it is over, or this would not begin
             self._settle()
         return self._breaker.begin()
 
@@ -155,7 +155,8 @@ class OriginState:
         else:
             self._concurrency.answered(window)
         if retry_after_s is not None and status >= 400:
-            self._held_until_s = max(self._held_until_s, now_s + min(retry_after_s, self._rules.max_retry_after_s))
+            embargo_s = min(retry_after_s, self._rules.max_retry_after_s)
+            self._embargo_until_s = max(self._embargo_until_s, now_s + embargo_s)
         self._settle()
 
     def failed(
@@ -182,12 +183,12 @@ class OriginState:
     def forgettable_s(self, now_s: float) -> float:
         """The moment from which a new state would do as well, if nothing is in flight; `now_s` or earlier for now.
 
-        That is when delay and hold are over, and a minute after the last trouble, or after an open circuit's cool-down.
+        That is when delay and embargo are over, and a minute after the last trouble or an open circuit's cool-down.
         """
         if self.is_unbound and self.is_healthy:
             return now_s
         cool_s = 0.0 if self._breaker.is_closed else self._breaker.wait_s(now_s) + _TROUBLE_MEMORY_S
-        return max(self._started_s + self._delay_s, self._held_until_s, self._remembered_until_s, now_s + cool_s)
+        return max(self._started_s + self._delay_s, self._embargo_until_s, self._remembered_until_s, now_s + cool_s)
 
     def _overloaded(self, window: int, now_s: float) -> None:
         if self._rules.adapts:
@@ -195,5 +196,5 @@ class OriginState:
             self._remembered_until_s = now_s + _TROUBLE_MEMORY_S
 
     def _settle(self) -> None:
-        self.is_unbound = not self._delay_s and self._held_until_s == -math.inf and self._breaker.is_closed
+        self.is_unbound = not self._delay_s and self._embargo_until_s == -math.inf and self._breaker.is_closed
         self.is_healthy = self._breaker.is_clean and self._concurrency.is_at_ceiling

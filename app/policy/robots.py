@@ -39,8 +39,8 @@ _ORIGINS_OWN_KINDS = frozenset(
     }
 )
 
-# As generous about spelling as the parser is.
-_AGENT_LINE = re.compile(r"^([ \t]*user(?:-|\s*)agent(?:\s*:|\s)\s*)([^\r\n#]*)", re.IGNORECASE | re.MULTILINE)
+# As generous about spelling as the parser is: with a colon, or with a space and then no colon that reads as one.
+_AGENT = re.compile(r"\s*(?:user[- ]?agent\s*:|user(?:-|\s+)?agent\s+(?=[^:]*(?:$|:\S)))", re.IGNORECASE)
 
 
 class RobotsRules(msgspec.Struct, frozen=True):
@@ -100,8 +100,7 @@ def rules_of_failure(kind: ErrorKind, message: str) -> RobotsRules:
 
 def _read(body: bytes) -> RobotsRules:
     text = _first_lines(body).decode("utf-8", "replace").removeprefix("\ufeff")
-    # A file may name thousands of others, and the parser would keep every rule once for each of them.
-    parser = Protego.parse(_AGENT_LINE.sub(_blank_out_others, text))
+    parser = Protego.parse("\n".join(map(_blank_out_others, text.splitlines())))
     delay_s = parser.crawl_delay(PRODUCT_TOKEN) or 0.0
     return RobotsRules(parser, crawl_delay_s=delay_s, size_bytes=min(len(body), MAX_ROBOTS_BYTES))
 
@@ -114,8 +113,14 @@ def _first_lines(body: bytes) -> bytes:
     return first[: max(first.rfind(b"\n"), first.rfind(b"\r")) + 1]
 
 
-def _blank_out_others(line: re.Match[str]) -> str:
-    """Keep an agent line that may be ours; all others become one and the same, so that groups still begin and end."""
-    agent = line[2].strip().lower().replace("*", "")
-    is_ours = PRODUCT_TOKEN.startswith(agent)  # the empty one stands for `*`
-    return line[0] if is_ours else f"{line[1]}-"
+def _blank_out_others(line: str) -> str:
+    """An agent line that is not for us becomes the same as all others such, so that groups still begin and end there.
+
+    A file may name thousands, and the parser would keep every rule once for each of them.
+    """
+    agent = _AGENT.match(line.partition("#")[0])
+    if agent is None:
+        return line
+    # The parser takes the beginning of a token for the whole, and wildcards out; what is empty then is for all.
+    name = agent.string[agent.end() :].strip().lower().replace("*", "")
+    return line if PRODUCT_TOKEN.startswith(name) else "User-agent: -"

@@ -59,7 +59,7 @@ def test_a_crawl_delay_raises_it_up_to_a_cap(asked_s: float, delay_s: float) -> 
 
 
 @pytest.mark.parametrize(("status", "holds"), [(429, True), (503, True), (413, True), (404, True), (202, False)])
-def test_retry_after_holds_the_origin(status: int, holds: bool) -> None:
+def test_retry_after_is_an_embargo(status: int, holds: bool) -> None:
     state = OriginState(PolitenessRules(max_retry_after_s=60.0))
     answer(state, status, 5.0)
     assert state.wait_s(0.0) == (5.0 if holds else 0.0)
@@ -163,7 +163,7 @@ def test_whatever_happens_the_laws_hold(
     rules: PolitenessRules, events: list[tuple[object, float, float | None]]
 ) -> None:
     state = OriginState(rules)
-    now_s, held_until_s, delay_s = 0.0, 0.0, rules.delay_s * rules.share
+    now_s, embargo_until_s, delay_s = 0.0, 0.0, rules.delay_s * rules.share
     began_s = -math.inf
     probes: list[bool] = []
     for what, pause_s, retry_after_s in events:
@@ -171,7 +171,7 @@ def test_whatever_happens_the_laws_hold(
         if what == "begin":
             if state.wait_s(now_s) == 0:
                 assert now_s - began_s >= delay_s - 1e-9
-                assert now_s >= held_until_s - 1e-9
+                assert now_s >= embargo_until_s - 1e-9
                 began_s = now_s
                 probes.append(state.begin(now_s))
                 assert sum(probes) <= 1
@@ -182,7 +182,7 @@ def test_whatever_happens_the_laws_hold(
             is_probe = probes.pop()
             if isinstance(what, int):
                 if retry_after_s is not None and what >= 400:
-                    held_until_s = max(held_until_s, now_s + min(retry_after_s, 20.0))
+                    embargo_until_s = max(embargo_until_s, now_s + min(retry_after_s, 20.0))
                 state.answered(what, retry_after_s, window=state.window, now_s=now_s)
                 probes = [False] * len(probes)
             else:
