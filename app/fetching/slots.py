@@ -78,7 +78,9 @@ class Slots:
         # Mutable state, changed in this hub's thread only, and never across a switch.
         self._slots: dict[Origin, _Slot] = {}
         self._free: float = math.inf if total is None else total
-        self._starved: OrderedDict[_Slot, None] = OrderedDict()  # could start somebody, but for the total
+        # Slots where somebody could begin, but for the total. As soon as a place is free they get it (`_feed`), so
+        # there are none while any is.
+        self._starved: OrderedDict[_Slot, None] = OrderedDict()
         self._idle: list[tuple[float, int, _Slot]] = []  # a heap by the moment of forgetting; some are stale
         self._order = count()
         self._in_flight = self._waiting = self._open = self._remembered = 0
@@ -136,8 +138,7 @@ class Slots:
         if (
             not slot.queue
             and slot.in_flight < state.limit
-            and self._free > 0
-            and not self._starved
+            and self._free > 0  # and so nobody is starved
             and (state.is_unbound or state.wait_s(now_s) <= 0)
         ):
             self._take(slot)

@@ -127,6 +127,15 @@ def test_origins_get_scarce_places_in_turn(clock: FakeClock, fetching: Callable[
     assert fetches.slots.statistics() == NOTHING
 
 
+def test_an_origin_gets_all_the_places_that_are_free(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+    fetches = fetching(make(clock, total=2), clock)
+    fetches.start("a1", "a2")
+    fetches.start("b1", "b2", origin=B)
+    fetches.end("a1")
+    fetches.end("a2")
+    assert fetches.started == ["a1", "a2", "b1", "b2"]
+
+
 def test_who_is_killed_while_waiting_leaves_nothing_behind(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=1), clock)
     fetches.start("1", "2", "3")
@@ -163,6 +172,18 @@ def test_drain_sends_away_who_waits(clock: FakeClock, fetching: Callable[..., Fe
     clock.advance(60.0)
     assert slots.statistics() == NOTHING
     assert clock.timers == 0
+
+
+def test_drain_sends_away_who_waits_for_a_place_among_all(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+    slots = make(clock, total=1)
+    fetches = fetching(slots, clock)
+    fetches.start("a")
+    fetches.start("b1", "b2", origin=B)
+    slots.drain()
+    clock.settle()
+    assert {name: type(error) for name, error in fetches.errors.items()} == {"b1": Draining, "b2": Draining}
+    fetches.end("a")
+    assert slots.statistics() == NOTHING
 
 
 # --- delay and Retry-After -------------------------------------------------------------------------------------
@@ -308,6 +329,40 @@ def test_a_pause_ends_when_the_circuit_refuses(clock: FakeClock, fetching: Calla
     clock.advance(200.0)
     assert slots.statistics() == NOTHING
     assert clock.timers == 0
+
+
+def test_a_pause_ends_when_the_circuit_refuses_though_nobody_else_waits(
+    clock: FakeClock, fetching: Callable[..., Fetches]
+) -> None:
+    slots = make(clock, per_origin=2, adapts=False, breaker=BreakerRules(failures=1))
+    went_on: list[bool] = []
+
+    def retry(place: Place) -> None:
+        place.failed(REFUSED)
+        went_on.append(place.pause(1000.0, 2000.0))
+
+    fetches = fetching(slots, clock)
+    fetches.start("1")
+    fetches.end("1", what=retry)
+    for name in "abc":
+        assert not went_on
+        fetches.start(name)
+        clock.advance(60.0)
+        fetches.end(name, what=dead)
+    assert went_on == [False]
+
+
+def test_an_answer_of_before_ends_the_cool_down(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+    rules = {"per_origin": 2, "adapts": False, "delay_s": 1.0, "breaker": BreakerRules(failures=1, cool_down_s=32.0)}
+    fetches = fetching(make(clock, **rules), clock)
+    fetches.start("1", "2")
+    clock.advance(1.0)
+    fetches.end("1", what=dead)
+    fetches.start("3")
+    fetches.end("2")
+    assert fetches.started == ["1", "2"]
+    clock.advance(1.0)
+    assert fetches.started == ["1", "2", "3"]
 
 
 # --- pauses ----------------------------------------------------------------------------------------------------
