@@ -31,7 +31,7 @@ def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Eng
         ca_bundle=settings.ca_bundle,
         policy=policy,
     )
-    slots = Slots(_politeness(settings), total=settings.concurrency)
+    slots = Slots(politeness_rules(settings), total=settings.concurrency)
     robots = Robots(session, slots, retries=settings.retries, timeout_s=settings.timeout_s)
     return Engine(session, slots, robots, concurrency=settings.concurrency)
 
@@ -44,7 +44,8 @@ def build_application(settings: Settings) -> Application:
     return Application(build_engine(settings, service_policy(settings)), settings)
 
 
-def _politeness(settings: Settings) -> PolitenessRules:
+def politeness_rules(settings: Settings) -> PolitenessRules:
+    """What the settings say about every origin."""
     return PolitenessRules(
         per_origin=settings.per_origin,
         delay_s=settings.delay_s,
