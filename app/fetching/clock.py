@@ -15,10 +15,14 @@ Cancel = Callable[[], None]
 def start_timer(seconds: float, callback: Callable[[], None]) -> Cancel:
     """Have the hub call `callback` once, in `seconds` or a little earlier (the hub's own clock lags behind)."""
     timer = get_hub().loop.timer(max(0.0, seconds))
+    is_open = True
 
     def cancel() -> None:
-        timer.stop()
-        timer.close()
+        nonlocal is_open
+        if is_open:
+            is_open = False
+            timer.stop()
+            timer.close()
 
     def fire() -> None:
         cancel()

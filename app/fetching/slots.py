@@ -320,7 +320,7 @@ class Slots:
         place.is_probe = False
         if not was_closed:
             self._open -= 1
-            _log.info("%s answers again", slot.origin)
+            _log.debug("%s answers again", slot.origin)
         if slot.queue or slot.again:
             self._advance(slot)
 
@@ -340,7 +340,7 @@ class Slots:
         is_closed = slot.state.is_circuit_closed
         self._open += was_closed - is_closed
         if was_closed and not is_closed:
-            _log.info("%s is left alone for a while: %s", slot.origin, slot.state.last_failure)
+            _log.debug("%s is left alone for a while: %s", slot.origin, slot.state.last_failure)
         if slot.state.refuses(now_s):
             self._refuse(slot)
         elif slot.queue or slot.again:
