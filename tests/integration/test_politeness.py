@@ -78,6 +78,13 @@ def test_a_delay_lies_before_a_repeated_attempt_too(origin: Origin, tmp_path: Pa
     assert origin.counts().total == 1
 
 
+def test_workers_share_the_delay(origin: Origin, tmp_path: Path) -> None:
+    # Twice the delay is later than the deadline, the delay alone would not be.
+    urls = [origin.url("/flaky-status/share/1/503")]
+    got = run(tmp_path, urls, "--workers", "2", "--delay", "40", "--timeout", "60")
+    assert (got[0]["attempts"], got[0]["status"]) == (1, 503)
+
+
 def test_a_crawl_delay_is_kept_and_counts_from_robots_txt_itself(origin: Origin, tmp_path: Path) -> None:
     origin.set_robots("User-agent: percore\nDisallow: /status\nCrawl-delay: 3600")
     urls = [origin.url("/status/404"), *(origin.url(f"/ok?n={n}") for n in range(20))]

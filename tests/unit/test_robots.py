@@ -6,11 +6,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from app.engine.pipeline import Pipeline
 from app.errors import Draining, FetchError, InvalidRequest
 from app.fetching.robots import Robots, RobotsStatistics
 from app.fetching.slots import Slots
+from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind
-from app.model.request import Request
+from app.model.request import Entry, Request
 from app.policy.politeness import PolitenessRules
 from app.policy.robots import TTL_S, UNREACHABLE_TTL_S
 from app.policy.urls import Origin, origin_of
@@ -164,6 +166,27 @@ def test_the_crawl_delay_counts_from_the_fetch_of_robots_txt(world: World) -> No
     world.clock.advance(20.0)
     assert began == [1004.0, 1008.0]
     gevent.joinall(greenlets)
+
+
+def test_requests_bring_the_crawl_delay_to_a_slot_that_has_forgotten_it(world: World) -> None:
+    world.session.answers["http://a/robots.txt"] = (200, DENY)
+    world.session.answers["http://a/yes"] = (200, "")
+    world.admit()
+    world.clock.now_s += 100.0
+    assert world.slots.statistics().origins == 0
+    pipeline = Pipeline(
+        world.session,  # type: ignore[arg-type]
+        world.slots,
+        world.robots,
+        options=FetchOptions(robots="obey"),
+        clock=world.clock.clock,
+    )
+    runs = [gevent.spawn(pipeline.run, Entry(0, Request(url="http://a/yes"), "http://a/yes")) for _ in range(2)]
+    world.clock.settle()
+    assert world.session.fetched.count("http://a/yes") == 1
+    world.clock.advance(4.0)
+    assert world.session.fetched.count("http://a/yes") == 2
+    assert [run.get().ok for run in runs] == [True, True]
 
 
 def test_an_open_circuit_is_no_answer_to_keep(world: World) -> None:
