@@ -18,9 +18,10 @@ from gevent import GreenletExit
 from app.errors import Draining, FetchError, InvalidRequest
 from app.fetching.clock import Clock
 from app.fetching.page import Page
+from app.fetching.place import Place
 from app.fetching.robots import Robots
 from app.fetching.session import Session
-from app.fetching.slots import Place, Slots
+from app.fetching.slots import Slots
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request
