@@ -64,6 +64,7 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """In the worker, still unpatched: keep the wide mask for code that must not be pinned, then pin."""
     _raise_limit()
+    _os.environ["PERCORE_WORKERS"] = str(server.num_workers)  # for the delay that they keep together
     _os.environ[_affinity.WIDE_CPUS] = _affinity.format_cpus(_os.sched_getaffinity(0))
     if worker.core is None:
         return

@@ -6,9 +6,12 @@ import resource
 from typing import TYPE_CHECKING
 
 from app.engine.engine import Engine
+from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.policy.addresses import AddressPolicy, service_policy
+from app.policy.breaker import BreakerRules
+from app.policy.politeness import PolitenessRules
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +33,9 @@ def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Eng
         transport=settings.transport,
         http=settings.http,
     )
-    return Engine(session, Slots(settings.per_origin, total=settings.concurrency), concurrency=settings.concurrency)
+    slots = Slots(politeness_rules(settings), total=settings.concurrency)
+    robots = Robots(session, slots, retries=settings.retries, timeout_s=settings.timeout_s)
+    return Engine(session, slots, robots, concurrency=settings.concurrency)
 
 
 def build_application(settings: Settings) -> Application:
@@ -39,6 +44,20 @@ def build_application(settings: Settings) -> Application:
     from app.api.application import Application
 
     return Application(build_engine(settings, service_policy(settings)), settings)
+
+
+def politeness_rules(settings: Settings) -> PolitenessRules:
+    """What the settings say about every origin."""
+    return PolitenessRules(
+        per_origin=settings.per_origin,
+        delay_s=settings.delay_s,
+        max_crawl_delay_s=settings.max_crawl_delay_s,
+        max_retry_after_s=settings.max_retry_after_s,
+        # Whoever starts several of us says how many; "auto" is somebody with a single engine of their own.
+        share=1 if settings.workers == "auto" else settings.workers,
+        adapts=settings.adapt == "on",
+        breaker=BreakerRules(settings.breaker_failures, settings.breaker_cool_down_s),
+    )
 
 
 def _origins_kept(settings: Settings) -> int:

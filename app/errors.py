@@ -42,11 +42,12 @@ class InvalidRequest(UsageError):
 
 
 class FetchError(PercoreError):
-    """A fetch failed. `kind` is from the closed enum; `status` is set when a final response came."""
+    """A fetch failed. `kind` is from the closed enum; `hops` counts the redirects that had been followed by then."""
 
-    def __init__(self, kind: ErrorKind, message: str) -> None:
+    def __init__(self, kind: ErrorKind, message: str, *, hops: int = 0) -> None:
         super().__init__(message)
         self.kind = kind
+        self.hops = hops
 
 
 class OutputError(PercoreError):

@@ -23,6 +23,8 @@ _WORDS = {
     "pin": "`auto`, `on` or `off`",
     "transport": "`curl` or `requests`",
     "http": "`1.1`, `2` or `3`",
+    "adapt": "`on` or `off`",
+    "robots": "`obey` or `ignore`",
     "log_level": "`debug`, `info`, `warning` or `error`",
 }
 
@@ -36,6 +38,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     pin              "on" pins each worker to its core, "auto" does so unless a cgroup quota is below the mask
     concurrency      fetches in flight per worker
     per_origin       fetches in flight per worker and origin
+    delay_s          between the beginnings of two fetches of one origin
+    robots           whether each origin's robots.txt is asked for leave
+    max_crawl_delay_s    what a robots.txt may raise the delay to
+    max_retry_after_s    for how long one Retry-After may keep all fetches from its origin
+    adapt            "on" halves the fetches in flight to an origin that says it has too many
+    breaker_failures     in a row after which an origin is left alone; 0 never does
+    breaker_cool_down_s  for how long at first
     retries          tries after the first
     timeout_s        deadline of one whole fetch, redirects and retries included
     max_body_bytes   decoded body; a larger one fails the fetch
@@ -56,6 +65,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     pin: Literal["auto", "on", "off"] = "auto"
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 256
     per_origin: Annotated[int, Meta(ge=1, le=100_000)] = 8
+    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    robots: Literal["obey", "ignore"] = "ignore"
+    max_crawl_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    max_retry_after_s: Annotated[float, Meta(ge=0, le=86_400)] = 120.0
+    adapt: Literal["on", "off"] = "on"
+    breaker_failures: Annotated[int, Meta(ge=0, le=1_000_000)] = 5
+    breaker_cool_down_s: Annotated[float, Meta(gt=0, le=3600)] = 1.0
     retries: Annotated[int, Meta(ge=0, le=100)] = 2
     timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     max_body_bytes: Annotated[int, Meta(ge=0)] = 10 * 1024 * 1024

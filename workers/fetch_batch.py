@@ -84,6 +84,8 @@ _DEFAULTS = Settings()
 @_setting("--pin", "pin", "auto|on|off", "Pin each child to its core; auto unless a CPU quota is in force.")
 @_setting("--concurrency", "concurrency", "N", "Fetches in flight per worker.")
 @_setting("--per-origin", "per_origin", "N", "Fetches in flight per worker and origin.")
+@_setting("--delay", "delay_s", "S", "Between the beginnings of two fetches of one origin.")
+@_setting("--robots", "robots", "obey|ignore", "Fetch only what each origin's robots.txt allows.")
 @_setting("--retries", "retries", "N", "Tries after the first.")
 @_setting("--timeout", "timeout_s", "S", "Deadline of one whole fetch, retries included.")
 @_setting("--max-body", "max_body_bytes", "BYTES", "A larger body fails the fetch.")
@@ -136,7 +138,14 @@ def command(
     if is_file:
         shard_size = _shorter(shard_size, source, input_name)
     lines = source.lines(stream)
-    options = FetchOptions(timeout_s=chosen.timeout_s, retries=chosen.retries, body=body, headers=_headers(headers))
+    options = FetchOptions(
+        timeout_s=chosen.timeout_s,
+        retries=chosen.retries,
+        body=body,
+        headers=_headers(headers),
+        robots=chosen.robots,
+    )
+    chosen = msgspec.structs.replace(chosen, workers=workers)  # the children share each origin
     begin = Begin(chosen, options, list(stages), source.entry_form, shard_size, "", deny_private)
     folder = WorkFolder(output, _manifest(begin, source, input_name, stream, is_file), fresh=fresh)
     begin = msgspec.structs.replace(begin, folder=str(folder.path))

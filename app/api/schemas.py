@@ -122,7 +122,8 @@ def _stages(names: list[str]) -> tuple[Stage, ...]:
 
 def _options(given: dict[str, Any], settings: Settings) -> FetchOptions:
     try:
-        options = msgspec.convert({"timeout_s": settings.timeout_s, "retries": settings.retries} | given, FetchOptions)
+        defaults = {"timeout_s": settings.timeout_s, "retries": settings.retries, "robots": settings.robots}
+        options = msgspec.convert(defaults | given, FetchOptions)
     except msgspec.ValidationError as error:
         detail = _lower_first(str(error)).replace("`$", "`options")
         raise Problem(ProblemKind.INVALID_OPTION, detail) from None
@@ -130,6 +131,8 @@ def _options(given: dict[str, Any], settings: Settings) -> FetchOptions:
         raise Problem(ProblemKind.INVALID_OPTION, _over("timeout_s", options.timeout_s, settings.timeout_s))
     if options.retries > settings.retries:
         raise Problem(ProblemKind.INVALID_OPTION, _over("retries", options.retries, settings.retries))
+    if settings.robots == "obey" != options.robots:
+        raise Problem(ProblemKind.INVALID_OPTION, "`robots` must be `obey`: this service does not ignore robots.txt")
     return options
 
 

@@ -1,13 +1,14 @@
-"""Engine: what one worker process fetches with: one session and one set of slots, shared by all its jobs."""
+"""Engine: what one worker process fetches with: a session, slots and robots.txt files, shared by all its jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import nullcontext
 
-from app.engine.clock import Clock
 from app.engine.crew import run_all
 from app.engine.pipeline import AroundStages, Pipeline
+from app.fetching.clock import Clock
+from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots, SlotStatistics
 from app.model.job import FetchOptions
@@ -22,9 +23,12 @@ class Engine:
     concurrency  fetches in flight for one call of `run`
     """
 
-    def __init__(self, session: Session, slots: Slots, *, concurrency: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, session: Session, slots: Slots, robots: Robots, *, concurrency: int, clock: Clock | None = None
+    ) -> None:
         self._session = session
         self._slots = slots
+        self._robots = robots
         self._concurrency = concurrency
         self._clock = clock or Clock()
 
@@ -44,7 +48,13 @@ class Engine:
         """
         concurrency = min(self._concurrency, at_once or self._concurrency)
         pipeline = Pipeline(
-            self._session, self._slots, stages=stages, options=options, clock=self._clock, around_stages=around_stages
+            self._session,
+            self._slots,
+            self._robots,
+            stages=stages,
+            options=options,
+            clock=self._clock,
+            around_stages=around_stages,
         )
         return run_all(pipeline.run, entries, concurrency)
 

@@ -1,4 +1,4 @@
-"""Pipeline: the way of one request, from entry to outcome: slot, attempts, stages.
+"""Pipeline: the way of one request, from entry to outcome: robots.txt, slot, attempts, stages.
 
 The law: `run` returns exactly one Outcome for every entry, whatever happens. Only what ends the greenlet itself
 (GreenletExit, KeyboardInterrupt) and Draining pass through, and then nothing counts as done.
@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 from gevent import GreenletExit
 
-from app.engine.clock import Clock
 from app.errors import Draining, FetchError, InvalidRequest
+from app.fetching.clock import Clock
 from app.fetching.page import Page
+from app.fetching.place import Place
+from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.model.job import BodyForm, FetchOptions
@@ -39,15 +41,16 @@ AroundStages = Callable[[int], AbstractContextManager[object]]
 class Pipeline:
     """How the requests of one job are run on this hub.
 
-    session, slots  shared by every pipeline of the hub
-    stages          run on each page, in order
-    around_stages   a context, made for an entry's index, in which its stages are run
+    session, slots, robots  shared by every pipeline of the hub
+    stages                  run on each page, in order
+    around_stages           a context, made for an entry's index, in which its stages are run
     """
 
     def __init__(
         self,
         session: Session,
         slots: Slots,
+        robots: Robots,
         *,
         stages: Sequence[Stage] = (),
         options: FetchOptions | None = None,
@@ -56,6 +59,7 @@ class Pipeline:
     ) -> None:
         self._session = session
         self._slots = slots
+        self._robots = robots
         self._stages = tuple(stages)
         self._options = options or FetchOptions()
         self._clock = clock or Clock()
@@ -86,9 +90,11 @@ class Pipeline:
         if self._options.headers:
             request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
         # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile.
-        with self._slots.hold(origin_of(request.url)):
+        origin = origin_of(request.url)
+        crawl_delay_s = self._robots.admit(request.url, origin) if self._options.robots == "obey" else 0.0
+        with self._slots.hold(origin, crawl_delay_s) as place:
             draft.deadline = Deadline(self._clock.monotonic_s(), request.timeout_s or self._options.timeout_s)
-            page = self._fetch(request, draft, draft.deadline)
+            page = self._fetch(request, draft, draft.deadline, place)
         draft.page = page
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
@@ -96,38 +102,36 @@ class Pipeline:
             self._run_stages(page, draft)
         draft.body = _body(page, self._options.body)
 
-    def _fetch(self, request: Request, draft: _Draft, deadline: Deadline) -> Page:
+    def _fetch(self, request: Request, draft: _Draft, deadline: Deadline, place: Place) -> Page:
         """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
         while True:
             draft.attempts += 1
-            answer = self._attempt(request, deadline)
-            if isinstance(answer, Page) and answer.status_code < 400:
-                return answer
+            page = failure = None
+            try:
+                page = self._session.fetch(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
+            except FetchError as error:
+                failure = error
+                place.failed(error)
+                attempt = Attempt(draft.attempts, request.method, error.kind, hops=error.hops)
+            else:
+                if page.status_code < 400:
+                    place.answered(page.status_code)
+                    return page
+                retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), self._clock.wall_s())
+                place.answered(page.status_code, retry_after_s)
+                attempt = Attempt(
+                    draft.attempts, request.method, ErrorKind.HTTP_STATUS, page.status_code, retry_after_s
+                )
+            remaining_s = deadline.remaining_s(self._clock.monotonic_s())
             wait_s = pause_s(
-                self._describe(answer, request, draft.attempts),
-                retries=self._options.retries,
-                remaining_s=deadline.remaining_s(self._clock.monotonic_s()),
-                chance=self._clock.chance(),
+                attempt, retries=self._options.retries, remaining_s=remaining_s, chance=self._clock.chance()
             )
-            if wait_s is not None:
-                self._clock.sleep(wait_s)
+            may_go_on = wait_s is not None and place.pause(wait_s, remaining_s)
             # A pause can be longer than asked for, when something holds the hub: then too the last answer stands.
-            if wait_s is None or not deadline.remaining_s(self._clock.monotonic_s()):
-                if isinstance(answer, FetchError):
-                    raise answer
-                return answer
-
-    def _attempt(self, request: Request, deadline: Deadline) -> Page | FetchError:
-        try:
-            return self._session.fetch(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
-        except FetchError as error:
-            return error
-
-    def _describe(self, answer: Page | FetchError, request: Request, number: int) -> Attempt:
-        if isinstance(answer, FetchError):
-            return Attempt(number, request.method, answer.kind)
-        retry_after_s = parse_retry_after_s(answer.headers.get("Retry-After"), self._clock.wall_s())
-        return Attempt(number, request.method, ErrorKind.HTTP_STATUS, answer.status_code, retry_after_s)
+            if not may_go_on or not deadline.remaining_s(self._clock.monotonic_s()):
+                if page is None:
+                    raise failure or AssertionError("either a page or a failure")
+                return page
 
     def _run_stages(self, page: Page, draft: _Draft) -> None:
         for stage in self._stages:

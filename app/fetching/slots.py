@@ -1,76 +1,322 @@
-"""Slots: how many fetches an origin gets at once, and all origins together.
+"""Slots: when a request's fetch may begin: how many an origin gets at once, at which distance, and all together.
 
-A slot lives while somebody holds it or waits for it and is forgotten afterwards, so memory follows the
-number of origins in flight, not the number ever seen.
+What an origin may be asked is decided in `app.policy.politeness`; here requests wait for it.
 
-The order is fixed: first a place at the origin, then one of the total. Who waits for a slow origin thus keeps
-nobody from another one, and who has both waits for nobody, so this can't lock up.
+The order: first come, first served at one origin, a repeated attempt before new requests. When there are not enough
+places for all origins, those that want one get it in turn, one each. Who waits for a place holds none, and who has one
+waits for nobody's place, so nothing can lock up.
+
+How long a slot lives is `app.fetching.slot_table`'s affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import logging
+import math
+from collections import OrderedDict
 
 import msgspec
-from gevent.lock import BoundedSemaphore
 
-from app.errors import Draining
+from app.errors import Draining, FetchError
+from app.fetching.clock import Clock
+from app.fetching.place import GO, STOP, End, Place, Slot, Verdict
+from app.fetching.slot_table import SlotTable
+from app.model.outcome import ErrorKind
+from app.policy.politeness import PolitenessRules
 from app.policy.urls import Origin
+
+_log = logging.getLogger("percore.fetching")
 
 
 class SlotStatistics(msgspec.Struct, frozen=True):
-    """A snapshot. origins: slots alive; users: greenlets that hold or await one; in_flight: those that may fetch."""
+    """A snapshot.
+
+    origins     slots alive, the remembered ones included
+    users       greenlets that hold or await a place
+    in_flight   those that hold one: they may fetch, or pause before they try again
+    remembered  idle origins whose delay, embargo or trouble is not over
+    open        origins whose circuit is open
+    """
 
     origins: int
     users: int
     in_flight: int
+    remembered: int
+    open: int
 
 
 class Slots:
     """All slots of one hub.
 
-    per_origin  fetches that one origin may have in flight
-    total       fetches that all of them may have in flight; None is no limit
+    rules  what holds for every origin
+    total  fetches that all origins together may have in flight; None is no limit
     """
 
-    def __init__(self, per_origin: int, total: int | None = None) -> None:
-        self._per_origin = per_origin
-        self._total = nullcontext() if total is None else BoundedSemaphore(total)
-        # Mutable state: changed only by `hold`, which enters and leaves in pairs.
-        self._semaphores: dict[Origin, BoundedSemaphore] = {}
-        self._users: dict[Origin, int] = {}
-        self._in_flight = 0
+    def __init__(self, rules: PolitenessRules, total: int | None = None, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._now_s = self._clock.monotonic_s
+        # Mutable state, changed in this hub's thread only, and never across a switch.
+        self._table = SlotTable(rules)
+        self._free: float = math.inf if total is None else total
+        # Slots where somebody could begin, but for the total. As soon as a place is free they get it (`_feed`), so
+        # there are none while any is.
+        self._starved: OrderedDict[Slot, None] = OrderedDict()
+        self._in_flight = self._waiting = 0
         self._is_draining = False
+
+    def hold(self, origin: Origin, crawl_delay_s: float = 0.0) -> Place:
+        """A context: waits for a place at `origin` and in all, in turn, and keeps both for the block.
+
+        crawl_delay_s  what the origin's robots.txt asks for, 0 for nothing
+
+        Entering yields to the hub if there is anything to wait for. It raises Draining after `drain`, and FetchError
+        CIRCUIT_OPEN when the origin is not to be asked. Who is killed while waiting leaves nothing behind.
+        """
+        return Place(self, origin, crawl_delay_s)
 
     def drain(self) -> None:
         """From now on nobody gets a place: who holds one keeps it, who waits or comes later is sent away."""
         self._is_draining = True
-
-    @contextmanager
-    def hold(self, origin: Origin) -> Iterator[None]:
-        """Wait for a place at `origin` and in all, in turn, and keep both for the block. Yields to the hub.
-
-        Raises Draining instead, after `drain`.
-        """
-        semaphore = self._semaphores.get(origin)
-        if semaphore is None:
-            semaphore = self._semaphores[origin] = BoundedSemaphore(self._per_origin)
-        self._users[origin] = self._users.get(origin, 0) + 1
-        try:
-            with semaphore, self._total:
-                if self._is_draining:
-                    raise Draining("no more fetches are begun")
-                self._in_flight += 1
-                try:
-                    yield
-                finally:
-                    self._in_flight -= 1
-        finally:
-            self._users[origin] -= 1
-            if not self._users[origin]:
-                del self._users[origin], self._semaphores[origin]
+        self._starved.clear()
+        for slot in self._table:
+            for place in slot.take_all():
+                place.end(Draining("no more fetches are begun"))
+                self._waiting -= 1
+            self._table.leave_alone(slot, self._now_s())
 
     def statistics(self) -> SlotStatistics:
-        """Counts at this moment; all zero when nothing is in flight."""
-        return SlotStatistics(len(self._semaphores), sum(self._users.values()), self._in_flight)
+        """Counts at this moment; all zero when nothing is in flight and no origin is in trouble."""
+        self._table.forget(self._now_s())
+        return SlotStatistics(
+            origins=len(self._table),
+            users=self._in_flight + self._waiting,
+            in_flight=self._in_flight,
+            remembered=self._table.remembered,
+            open=self._table.open,
+        )
+
+    # Taking and giving back. From here on, what has no underscore is for places only (`app.fetching.place.Keeper`).
+
+    def enter(self, place: Place) -> None:
+        """See `hold`."""
+        if self._is_draining:
+            raise Draining("no more fetches are begun")
+        now_s = self._now_s()
+        slot = place.slot = self._table.slot_of(place.origin, now_s)
+        state = slot.state
+        if place.crawl_delay_s:
+            state.raise_delay(place.crawl_delay_s)
+        if (
+            not slot.queue
+            and slot.in_flight < state.limit
+            and self._free > 0  # and so nobody is starved
+            and (state.is_unbound or state.wait_s(now_s) <= 0)
+        ):
+            self._take(slot)
+            place.begin(now_s)
+            return
+        place.stand_in(slot.queue)
+        self._waiting += 1
+        if len(slot.queue) == 1:  # behind others it is not its turn
+            self._advance(slot)
+        try:
+            verdict = place.wait()
+        except BaseException:
+            # Killed: in the line, or on the way from it with a place already, or with a refusal.
+            if place.verdict is GO:
+                self.leave(place)
+            else:
+                if place.verdict is None:
+                    del slot.queue[place]
+                    self._waiting -= 1
+                self._table.leave_alone(slot, self._now_s())
+            raise
+        if not isinstance(verdict, End):
+            self._table.leave_alone(slot, self._now_s())
+            raise verdict
+        state.resumed(self._now_s())
+
+    def _take(self, slot: Slot) -> None:
+        slot.in_flight += 1
+        self._in_flight += 1
+        self._free -= 1
+
+    def leave(self, place: Place) -> None:
+        """Give the place to whoever is next. Never switches."""
+        slot = place.slot
+        if place.is_probe:
+            place.is_probe = False
+            slot.state.abandoned()
+        if slot.queue or slot.again or self._starved:
+            state = slot.state
+            if state.is_unbound and slot.in_flight <= state.limit and not (slot.again or self._starved):
+                # The usual case: the next in line takes it over.
+                heir, _ = slot.queue.popitem(last=False)
+                self._waiting -= 1
+                heir.begin(self._now_s())
+                heir.end(GO)
+                return
+            self._give_back(slot)
+            self._advance(slot)
+            self._feed()
+        else:
+            self._give_back(slot)
+        self._table.leave_alone(slot, self._now_s())
+
+    def _give_back(self, slot: Slot) -> None:
+        slot.in_flight -= 1
+        self._in_flight -= 1
+        self._free += 1
+
+    # Whose turn it is
+
+    def _advance(self, slot: Slot) -> None:
+        """Let everybody at `slot` begin who may."""
+        while slot.queue or slot.again:
+            if self._starved and not slot.again:
+                # Others waited for a place before: it stands at their end.
+                self._starved.setdefault(slot)
+                self._feed()
+                return
+            if not self._begin_next(slot):
+                return
+
+    def _feed(self) -> None:
+        """Give free places to the slots that want one, in turn."""
+        while self._starved and self._free > 0:
+            slot, _ = self._starved.popitem(last=False)
+            if self._begin_next(slot) and slot.queue:
+                self._starved[slot] = None
+
+    def _begin_next(self, slot: Slot) -> bool:
+        """Let the next one at `slot` begin, if it may now; whether one did. Sees to it that this is called again."""
+        if not slot.queue and not slot.again:
+            return False
+        state, now_s = slot.state, self._now_s()
+        if not state.is_unbound:
+            wait_s = state.wait_s(now_s)
+            if wait_s > 0:
+                if state.refuses(now_s):
+                    self._refuse(slot)
+                elif wait_s < math.inf:
+                    self._call_at(slot, now_s + wait_s)
+                return False
+        if slot.again:
+            place, _ = slot.again.popitem(last=False)
+        elif slot.in_flight >= state.limit:
+            return False
+        elif self._free <= 0:
+            self._starved.setdefault(slot)
+            return False
+        else:
+            place, _ = slot.queue.popitem(last=False)
+            self._waiting -= 1
+            self._take(slot)
+        place.begin(now_s)
+        place.end(GO)
+        return True
+
+    def _refuse(self, slot: Slot) -> None:
+        """Send away who waits or pauses: the origin is taken for dead."""
+        for place in slot.take_all():
+            place.end(self._circuit_open(slot))
+            self._waiting -= 1
+        for place in (*slot.again, *slot.pausing):
+            place.end(STOP)
+        slot.again.clear()
+        slot.pausing.clear()
+
+    def _circuit_open(self, slot: Slot) -> FetchError:
+        return FetchError(
+            ErrorKind.CIRCUIT_OPEN, f"{slot.origin} is left alone, it failed too often; last {slot.state.last_failure}"
+        )
+
+    def _call_at(self, slot: Slot, moment_s: float) -> None:
+        """One timer a slot, for the first in its line."""
+        if slot.cancel_timer is not None:
+            if slot.timer_s <= moment_s:
+                return  # it will look again
+            slot.cancel_timer()
+
+        def fire() -> None:
+            slot.cancel_timer = None
+            self._advance(slot)
+
+        slot.timer_s = moment_s
+        slot.cancel_timer = self._clock.start_timer(moment_s - self._now_s(), fire)
+
+    # Between the attempts of one request
+
+    def pause(self, place: Place, wait_s: float, limit_s: float) -> bool:
+        """See `Place.pause`."""
+        slot = place.slot
+        state, now_s = slot.state, self._now_s()
+        until_s = now_s + limit_s
+        turn_s = state.wait_s(now_s)
+        if wait_s >= limit_s or state.refuses(now_s) or limit_s <= turn_s < math.inf:
+            return False
+        if not self._wait_in(slot.pausing, place, wait_s, GO):
+            return False
+        now_s = self._now_s()
+        if not slot.again and (state.is_unbound or state.wait_s(now_s) <= 0):
+            place.begin(now_s)
+            return True
+        if not self._wait_in(slot.again, place, until_s - now_s, STOP):
+            return False
+        state.resumed(self._now_s())
+        return True
+
+    def _wait_in(self, line: OrderedDict[Place, None], place: Place, limit_s: float, at_limit: Verdict) -> bool:
+        """Wait in `line` until somebody ends it, for `limit_s` at most, and then with `at_limit`; whether to go on."""
+        place.stand_in(line)
+
+        def fire() -> None:
+            if place.verdict is None:
+                del line[place]
+                place.end(at_limit)
+
+        cancel = self._clock.start_timer(limit_s, fire)
+        if line is place.slot.again:
+            self._advance(place.slot)
+        try:
+            return place.wait() is GO
+        finally:
+            cancel()
+            line.pop(place, None)
+
+    # What was learnt
+
+    def answered(self, place: Place, status: int, retry_after_s: float | None) -> None:
+        """See `Place.answered`."""
+        slot = place.slot
+        was_closed = slot.state.is_circuit_closed
+        slot.state.answered(status, retry_after_s, window=place.window, now_s=self._now_s())
+        place.is_probe = False
+        if not was_closed:
+            self._table.open -= 1
+            _log.debug("%s answers again", slot.origin)
+        if slot.queue or slot.again:
+            self._advance(slot)
+
+    def failed(self, place: Place, error: FetchError) -> None:
+        """See `Place.failed`."""
+        slot = place.slot
+        was_closed = slot.state.is_circuit_closed
+        now_s = self._now_s()
+        slot.state.failed(
+            error.kind,
+            str(error),
+            window=place.window,
+            is_probe=place.is_probe,
+            now_s=now_s,
+            chance=self._clock.chance(),
+        )
+        place.is_probe = False
+        is_closed = slot.state.is_circuit_closed
+        self._table.open += was_closed - is_closed
+        if was_closed and not is_closed:
+            _log.debug("%s is left alone for a while: %s", slot.origin, slot.state.last_failure)
+        if slot.state.refuses(now_s):
+            self._refuse(slot)
+        elif slot.queue or slot.again:
+            self._advance(slot)

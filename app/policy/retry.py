@@ -1,7 +1,8 @@
 """Whether a failed attempt is repeated, and after how long. Pure: chance and time are handed in.
 
 The law: repeat only what is safe to repeat (idempotent methods, or a failure before anything was sent), only
-what may go better next time, at most `retries` times, and never over the deadline. The pause is drawn with
+what may go better next time, at most `retries` times, and never over the deadline. Behind a redirect something was
+sent, whatever the failure: the first origin has seen the request. The pause is drawn with
 full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): uniformly from
 0 to min(cap, base * 2**n), so that requests that failed together do not come back together. A server that
 says Retry-After (RFC 9110 section 10.2.3) is obeyed, plus a little jitter for the same reason.
@@ -36,6 +37,7 @@ class Attempt(msgspec.Struct, frozen=True):
     kind           HTTP_STATUS when a response came
     status         of that response
     retry_after_s  what its Retry-After asks for, None when absent
+    hops           redirects that had been followed
     """
 
     number: int
@@ -43,6 +45,7 @@ class Attempt(msgspec.Struct, frozen=True):
     kind: ErrorKind
     status: int | None = None
     retry_after_s: float | None = None
+    hops: int = 0
 
 
 def pause_s(attempt: Attempt, *, retries: int, remaining_s: float, chance: float) -> float | None:
@@ -63,10 +66,12 @@ def pause_s(attempt: Attempt, *, retries: int, remaining_s: float, chance: float
 
 
 def _may_repeat(attempt: Attempt) -> bool:
-    if attempt.kind in _BEFORE_SENDING:
+    if attempt.kind in _BEFORE_SENDING and not attempt.hops:
         return True
     if attempt.method.upper() not in IDEMPOTENT_METHODS:
         return False
+    if attempt.kind in _BEFORE_SENDING:
+        return True
     if attempt.kind is ErrorKind.HTTP_STATUS:
         return attempt.status in TRANSIENT_STATUSES
     return attempt.kind is ErrorKind.CONNECTION_LOST

@@ -69,6 +69,17 @@ def test_the_settings_are_upper_bounds() -> None:
     assert problem_of({"url": "x", "timeout_s": 20.5})[0] is ProblemKind.INVALID_CALL
 
 
+def test_who_runs_the_service_may_insist_on_robots_txt() -> None:
+    assert parse({"url": "x"}).options.robots == "ignore"
+    assert parse({"url": "x", "options": {"robots": "obey"}}).options.robots == "obey"
+    strict = msgspec.structs.replace(SETTINGS, robots="obey")
+    assert parse_call(b'{"url": "x"}', strict).options.robots == "obey"
+    with pytest.raises(Problem) as caught:
+        parse_call(b'{"url": "x", "options": {"robots": "ignore"}}', strict)
+    assert caught.value.kind is ProblemKind.INVALID_OPTION
+    assert problem_of({"url": "x", "options": {"robots": "maybe"}})[0] is ProblemKind.INVALID_OPTION
+
+
 def test_a_list_may_be_as_long_as_the_settings_say() -> None:
     assert len(parse({"requests": ["x"] * 5}).requests) == 5
     assert problem_of({"requests": ["x"] * 6})[0] is ProblemKind.TOO_MANY_REQUESTS

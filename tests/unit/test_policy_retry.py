@@ -33,6 +33,40 @@ def test_which_statuses_are_repeated(status: int) -> None:
     assert (decide(Attempt(1, "GET", ErrorKind.HTTP_STATUS, status)) is not None) == (status in TRANSIENT_STATUSES)
 
 
+@pytest.mark.parametrize("kind", [ErrorKind.NAME_NOT_RESOLVED, ErrorKind.CONNECT_FAILED])
+def test_behind_a_redirect_something_was_sent(kind: ErrorKind) -> None:
+    assert decide(Attempt(1, "POST", kind, hops=1)) is None
+    assert decide(Attempt(1, "GET", kind, hops=1)) is not None
+
+
+attempts = st.builds(
+    Attempt,
+    st.integers(1, 200),
+    st.sampled_from(["GET", "post", "PUT", "PATCH", "X-OWN"]),
+    st.sampled_from(list(ErrorKind)),
+    st.none() | st.integers(100, 599),
+    st.none() | st.floats(0, 1e9),
+    st.integers(0, 3),
+)
+
+
+@given(attempts, st.integers(0, 100), st.floats(0, 1e6), st.floats(0, 1, exclude_max=True))
+def test_no_pause_passes_the_deadline_or_is_short_of_what_the_server_asks(
+    attempt: Attempt, retries: int, remaining_s: float, chance: float
+) -> None:
+    wait_s = decide(attempt, retries=retries, remaining_s=remaining_s, chance=chance)
+    if wait_s is not None:
+        assert (attempt.retry_after_s or 0) <= wait_s < remaining_s
+        assert attempt.number <= retries
+
+
+@given(attempts)
+def test_only_idempotent_methods_are_repeated_once_something_was_sent(attempt: Attempt) -> None:
+    unsent = attempt.kind in {ErrorKind.NAME_NOT_RESOLVED, ErrorKind.CONNECT_FAILED} and not attempt.hops
+    if decide(attempt, retries=1000, remaining_s=1e10) is not None and not unsent:
+        assert attempt.method in {"GET", "PUT"}
+
+
 def test_methods_are_compared_without_case() -> None:
     assert decide(Attempt(1, "get", ErrorKind.CONNECTION_LOST)) is not None
 

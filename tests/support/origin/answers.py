@@ -14,7 +14,7 @@ from email.utils import formatdate
 
 from tests.support.origin.bodies import BLOCK_BYTES, DEFAULT_BYTES, blocks_of, body_of, charset_page, html_page
 from tests.support.origin.exchange import Exchange
-from tests.support.origin.registry import BadCall, fault
+from tests.support.origin.registry import BadCall, fault, find_fault
 
 # --- plain -----------------------------------------------------------------------------------------------------
 
@@ -167,11 +167,11 @@ async def retry_after_date(exchange: Exchange, key: str, seconds: int) -> None:
     await _refuse_first(exchange, f"retry-after-date {key}", formatdate(time.time() + seconds, usegmt=True))
 
 
-async def _refuse_first(exchange: Exchange, key: str, retry_after_value: str) -> None:
+async def _refuse_first(exchange: Exchange, key: str, retry_after_value: str, code: int = 429) -> None:
     if exchange.state.times_seen(key):
         await ok(exchange)
     else:
-        await exchange.answer("too many\n", 429, "text/plain", [("Retry-After", retry_after_value)])
+        await exchange.answer("too many\n", code, "text/plain", [("Retry-After", retry_after_value)])
 
 
 @fault("set-cookie")
@@ -193,6 +193,24 @@ async def need_cookie(exchange: Exchange, name: str) -> None:
         await ok(exchange)
     else:
         await exchange.answer(f"no cookie {name}\n", 403, "text/plain")
+
+
+@fault("retry-after-status")
+async def retry_after_status(exchange: Exchange, key: str, code: int, seconds: int) -> None:
+    """The first request for KEY gets that status with `Retry-After: SECONDS`, all later ones `ok`."""
+    await _refuse_first(exchange, f"retry-after-status {key}", str(seconds), code)
+
+
+@fault("robots.txt")
+async def robots(exchange: Exchange) -> None:
+    """What a test has set by /_robots: a text, or whatever another path is answered with; else 404."""
+    if exchange.state.robots_play:
+        found, arguments = find_fault(exchange.state.robots_play)
+        await found.play(exchange, *arguments)
+    elif exchange.state.robots_text:
+        await exchange.answer(exchange.state.robots_text, content_type="text/plain")
+    else:
+        await status(exchange, 404)
 
 
 # --- compressed ------------------------------------------------------------------------------------------------

@@ -84,8 +84,12 @@ class Origin:
         except TimeoutError:
             raise AssertionError(f"never: {n} requests at the gate {gate}; {self.counts()}") from None
 
+    def set_robots(self, text: str = "", *, play: str = "") -> None:
+        """What /robots.txt answers: that text, or as the path `play` does. With neither it is 404, as at first."""
+        self._ask("POST", f"/_robots?text={quote(text, safe='')}&play={quote(play, safe='')}")
+
     def reset(self) -> None:
-        """Forgets counts, hits, keys and gates, and lets go what waits."""
+        """Forgets counts, hits, keys, gates and robots.txt, and lets go what waits."""
         self._ask("POST", "/_reset")
 
     def _ask(self, method: str, path: str, timeout_s: float = HANG_GUARD_S) -> Any:

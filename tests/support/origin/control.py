@@ -4,6 +4,7 @@ GET  /_counts            what `State.counts` returns
 GET  /_hits?path=P       the last hits (at most state.HITS_KEPT in all), of one path or of any
 POST /_open/NAME         opens that gate
 GET  /_waiting/NAME?n=N  answers once N requests (default 1) wait at that gate
+POST /_robots?text=T     what /robots.txt answers; or with play=PATH, as that path does
 POST /_reset             forgets everything; lets go what waits
 GET  /                   the list of faults, for people
 """
@@ -44,6 +45,9 @@ async def answer_control(exchange: Exchange) -> None:
             gate = exchange.state.gate(name)
             await gate.wait_waiting(int(least))
             answer = {"waiting": gate.waiting}
+        case "POST", "_robots":
+            exchange.state.robots_text = asked.query_value("text")
+            exchange.state.robots_play = asked.query_value("play")
         case "POST", "_reset":
             exchange.state.reset()
         case _:

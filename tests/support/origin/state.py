@@ -61,6 +61,7 @@ class State:
     def _forget(self) -> None:
         self.gates: dict[str, Gate] = {}
         self.keys: Counter[str] = Counter()
+        self.robots_text = self.robots_play = ""
         self.hits: deque[dict[str, Any]] = deque(maxlen=HITS_KEPT)
         self._requests: Counter[str] = Counter()
         self._connections = 0
@@ -69,7 +70,7 @@ class State:
         self._most_in_flight_by_path: dict[str, int] = {}
 
     def reset(self) -> None:
-        """Forgets counts, hits, keys and gates. Lets go what waits at a gate: nobody could open that one any more."""
+        """Forgets all. Lets go what waits at a gate: nobody could open that one any more."""
         for gate in self.gates.values():
             gate.open()
         self._forget()
