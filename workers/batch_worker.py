@@ -12,6 +12,8 @@ import os
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import gevent
@@ -60,6 +62,8 @@ _SHARDS_WANTED = 2
 
 EXIT_FAULT = 3
 
+_index = attrgetter("index")
+
 
 class BatchWorker:
     """Serves one parent over the socket `descriptor`; notes in `black_box` whose stages are running."""
@@ -94,8 +98,10 @@ class BatchWorker:
         self._send(Ready())
         for _ in range(_SHARDS_WANTED):
             self._send(Want())
-        outcomes = engine.run(self._entries(begin), stages=stages, options=begin.options, around_stages=self._watched)
-        self._recorder = gevent.spawn(self._record_all, outcomes, begin.shard_size)
+        lots = engine.run_in_lots(
+            self._entries(begin), stages=stages, options=begin.options, around_stages=self._watched
+        )
+        self._recorder = gevent.spawn(self._record_all, lots, begin.shard_size)
         gevent.spawn(self._obey, engine)
         reporter = gevent.spawn(self._report, engine)
         self._recorder.join()
@@ -112,18 +118,19 @@ class BatchWorker:
             return EXIT_FAULT
         return 0 if self._recorder.exception is None else 1
 
-    def _record_all(self, outcomes: Generator[Outcome], shard_size: int) -> None:
+    def _record_all(self, lots: Generator[list[Outcome]], shard_size: int) -> None:
         # Closed here and now also when this greenlet is killed, not whenever the generator is collected.
-        with closing(outcomes):
+        with closing(lots):
             try:
-                for outcome in outcomes:
-                    self._record(outcome, shard_size)
+                for lot in lots:
+                    lot.sort(key=_index)  # those of one shard side by side; their order in its part is of no account
+                    for number, outcomes in groupby(lot, lambda outcome: shard_of(outcome.index, shard_size)):
+                        self._record(self._runs[number], list(outcomes))
             except OutputError as error:
                 self._fault = error
 
-    def _record(self, outcome: Outcome, shard_size: int) -> None:
-        run = self._runs[shard_of(outcome.index, shard_size)]
-        run.record(outcome)
+    def _record(self, run: ShardRun, outcomes: list[Outcome]) -> None:
+        run.record(outcomes)
         self._changed.add(run.number)
         if run.is_complete:
             self._finish(run)

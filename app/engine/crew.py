@@ -2,6 +2,8 @@
 
 The law: no more entries are taken than there are greenlets, and at most two outcomes are kept for each, so memory
 follows the concurrency and never the length of the stream. A slow reader of outcomes slows the fetching.
+
+Outcomes are handed over in lots: all that are ready when the reader looks. One switch then serves many of them.
 """
 
 from __future__ import annotations
@@ -10,56 +12,70 @@ from collections.abc import Callable, Generator, Iterable
 
 import gevent
 from gevent import GreenletExit
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
-from gevent.queue import Queue
 
 from app.errors import Draining
 from app.model.outcome import Outcome
 from app.model.request import Entry
 
-_Handed = Outcome | BaseException | None
 
-
-def run_all(run: Callable[[Entry], Outcome], entries: Iterable[Entry], concurrency: int) -> Generator[Outcome]:
-    """Run `run` on every entry, `concurrency` at a time; yield the outcomes in the order of completion.
+def run_all(run: Callable[[Entry], Outcome], entries: Iterable[Entry], concurrency: int) -> Generator[list[Outcome]]:
+    """Run `run` on every entry, `concurrency` at a time; yield lots of outcomes, in the order of completion.
 
     `entries` is pulled by one greenlet at a time and may itself wait on the hub. What it raises is raised here,
     after the outcomes that were ready. An entry whose `run` raises Draining has no outcome. Closing the iterator
-    (or leaving a `for` over it) ends what is in flight, and those entries have no outcome.
+    (or leaving a `for` over it) ends what is in flight, and those entries have no outcome. No lot is empty.
     """
     stream = iter(entries)
     turn = BoundedSemaphore(1)
-    handed: Queue[_Handed] = Queue(maxsize=concurrency)
+    ready: list[Outcome] = []
+    failures: list[BaseException] = []
+    news = Event()  # something is ready, or a member has ended
+    room = Event()
+    room.set()
+    active = concurrency
 
     def member() -> None:
+        nonlocal active
         try:
             while True:
                 with turn:
                     entry = next(stream, None)
                 if entry is None:
                     return
-                handed.put(run(entry))
+                outcome = run(entry)
+                # Not set while the reader is at the last lot, or one for each of us is ready: it waits in our hands.
+                if not room.is_set():
+                    room.wait()
+                ready.append(outcome)
+                if len(ready) >= concurrency:
+                    room.clear()
+                if not news.is_set():
+                    news.set()
         except (Draining, GreenletExit):
             pass
         except BaseException as error:
-            handed.put(error)
+            failures.append(error)
         finally:
-            # Not after a kill: nobody reads any more, and a full queue would hold this greenlet for ever.
-            if not closing:
-                handed.put(None)
+            active -= 1
+            news.set()
 
-    closing = False
     members = [gevent.spawn(member) for _ in range(concurrency)]
     try:
-        active = len(members)
-        while active:
-            outcome = handed.get()
-            if outcome is None:
-                active -= 1
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                yield outcome
+        while True:
+            if not ready:
+                if failures:
+                    raise failures[0]
+                if not active:
+                    return
+                news.wait()
+                news.clear()
+                continue
+            lot = ready
+            ready = []
+            room.clear()
+            yield lot
+            room.set()
     finally:
-        closing = True
         gevent.killall(members)

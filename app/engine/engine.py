@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 from app.engine.crew import run_all
 from app.engine.pipeline import AroundStages, Pipeline
@@ -41,7 +41,23 @@ class Engine:
         at_once: int | None = None,
         around_stages: AroundStages = nullcontext,
     ) -> Generator[Outcome]:
-        """One outcome for every entry, in the order of completion; see `app.engine.crew.run_all`.
+        """One outcome for every entry, in the order of completion. Arguments as for `run_in_lots`."""
+        lots = self.run_in_lots(entries, stages=stages, options=options, at_once=at_once, around_stages=around_stages)
+        with closing(lots):
+            for lot in lots:
+                yield from lot
+
+    def run_in_lots(
+        self,
+        entries: Iterable[Entry],
+        *,
+        stages: Sequence[Stage],
+        options: FetchOptions,
+        at_once: int | None = None,
+        around_stages: AroundStages = nullcontext,
+    ) -> Generator[list[Outcome]]:
+        """One outcome for every entry, in the order of completion, as many at once as are ready; see
+        `app.engine.crew.run_all`.
 
         at_once        upper bound on fetches in flight for this call, where the caller knows that fewer will do
         around_stages  see Pipeline

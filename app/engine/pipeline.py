@@ -172,7 +172,7 @@ class _Draft:
             ok=self.failure is None,
             status=page.status_code if page is not None else None,
             final_url=page.url if page is not None else None,
-            headers=_lower(page) if page is not None else {},
+            headers=page.lower_headers() if page is not None else {},
             bytes=len(page.body) if page is not None else 0,
             elapsed_s=round(self.deadline.elapsed_s(now_s), 6) if self.deadline else 0.0,
             attempts=self.attempts,
@@ -181,10 +181,6 @@ class _Draft:
             body=self.body,
             meta=self.entry.given_meta,
         )
-
-
-def _lower(page: Page) -> dict[str, str]:
-    return {name.lower(): value for name, value in page.headers.items()}
 
 
 def _merge(shared: dict[str, str], own: dict[str, str]) -> dict[str, str]:

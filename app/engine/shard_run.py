@@ -6,7 +6,7 @@ finds its shard by its index. A shard that was begun before (by a worker that di
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from app.model.outcome import ErrorKind, Failure, Outcome
@@ -44,16 +44,15 @@ class ShardRun:
         """The entries without a record, in input order."""
         return iter(list(self._open.values()))
 
-    def record(self, outcome: Outcome) -> None:
-        """Store the outcome of one of the open entries."""
-        self._part.append(outcome)
-        del self._open[outcome.index]
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Store the outcomes of open entries."""
+        self._part.append(outcomes)
+        for outcome in outcomes:
+            del self._open[outcome.index]
 
     def give_up(self, indexes: Container[int] | None = None) -> None:
         """Record open entries as failed, because each worker that tried them died: `indexes` of them, or all."""
-        for entry in self.entries():
-            if indexes is None or entry.index in indexes:
-                self.record(_crashed(entry))
+        self.record([_crashed(entry) for entry in self.entries() if indexes is None or entry.index in indexes])
 
     @property
     def is_complete(self) -> bool:

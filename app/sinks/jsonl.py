@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,9 @@ class _Brief(msgspec.Struct):
 _brief = msgspec.json.Decoder(_Brief)
 
 _COPY_BYTES = 1 << 20
+
+# A part of up to this size is put in order in memory, which takes a tenth of the time of copying line by line.
+_IN_MEMORY_BYTES = 8 << 20
 
 
 class JsonlPart:
@@ -62,25 +65,34 @@ class JsonlPart:
         """Indexes that have their record."""
         return frozenset(self._places)
 
-    def append(self, outcome: Outcome) -> None:
-        """Store one record. Raises OutputError when it can't be; then the file still ends in a whole line."""
-        line = encode_record(outcome) + b"\n"
+    def append(self, outcomes: Sequence[Outcome]) -> None:
+        """Store records, in one write. Raises OutputError when they can't be; then the file still ends in a whole line,
+        and none of these is in it.
+        """
+        lines = [encode_record(outcome) + b"\n" for outcome in outcomes]
         try:
-            self._write(line)
+            self._write(b"".join(lines))
         except OSError as error:
             os.ftruncate(self._descriptor, self._size_bytes)
             raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
-        self._places[outcome.index] = (self._size_bytes, len(line))
-        self._size_bytes += len(line)
-        self._kinds[_kind(outcome.error)] += 1
+        for outcome, line in zip(outcomes, lines, strict=True):
+            self._places[outcome.index] = (self._size_bytes, len(line))
+            self._size_bytes += len(line)
+            self._kinds[_kind(outcome.error)] += 1
 
     def finish(self, path: Path) -> None:
         """Write the records to `path` in input order, flushed to the disk, and drop the part file."""
         temporary = path.with_name(path.name + ".tmp")
+        places = [place for _, place in sorted(self._places.items())]
         try:
             with open(temporary, "wb") as out:
-                for _, (offset, length) in sorted(self._places.items()):
-                    _copy(self._descriptor, offset, length, out.fileno())
+                if self._size_bytes <= _IN_MEMORY_BYTES:
+                    whole = os.pread(self._descriptor, self._size_bytes, 0)
+                    out.write(b"".join([whole[offset : offset + length] for offset, length in places]))
+                    out.flush()
+                else:
+                    for offset, length in places:
+                        _copy(self._descriptor, offset, length, out.fileno())
                 os.fsync(out.fileno())
             os.rename(temporary, path)
             os.unlink(self._path)

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from app.engine.crew import run_all
+from app.engine import crew
 from app.model.outcome import Outcome
 from app.model.request import Entry, Request
 
 
 def entries(count: int) -> Iterator[Entry]:
     return (Entry(index, Request(url="http://a/"), "http://a/") for index in range(count))
+
+
+def run_all(run: Callable[[Entry], Outcome], taken: Iterator[Entry], concurrency: int) -> Generator[Outcome]:
+    with closing(crew.run_all(run, taken, concurrency)) as lots:
+        for lot in lots:
+            assert lot
+            yield from lot
 
 
 def done(entry: Entry) -> Outcome:

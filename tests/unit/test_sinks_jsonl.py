@@ -24,7 +24,7 @@ def indexes(path: Path) -> list[int]:
 def test_records_finish_in_input_order(tmp_path: Path) -> None:
     part = JsonlPart(tmp_path / "part")
     for index in (5, 3, 4):
-        part.append(outcome(index, ErrorKind.TIMEOUT if index == 4 else None))
+        part.append([outcome(index, ErrorKind.TIMEOUT if index == 4 else None)])
     assert indexes(tmp_path / "part") == [5, 3, 4]
     assert part.done == {3, 4, 5}
     assert part.kinds == {"ok": 2, "timeout": 1}
@@ -42,7 +42,7 @@ def test_a_part_that_was_cut_anywhere_is_taken_up(
     folder = tmp_path_factory.mktemp("part")
     first = JsonlPart(folder / "part")
     for index in order:
-        first.append(outcome(index))
+        first.append([outcome(index)])
     first.close()
     whole = (folder / "part").read_bytes()
     (folder / "part").write_bytes(whole[: cut % (len(whole) + 1)])
@@ -52,7 +52,7 @@ def test_a_part_that_was_cut_anywhere_is_taken_up(
     assert second.done == set(order[:lines])
     assert second.kinds.total() == lines
     for index in set(order) - second.done:
-        second.append(outcome(index))
+        second.append([outcome(index)])
     second.finish(folder / "final")
     assert (folder / "final").read_bytes() == b"".join(sorted(whole.splitlines(keepends=True)))
 
@@ -60,7 +60,7 @@ def test_a_part_that_was_cut_anywhere_is_taken_up(
 @pytest.mark.parametrize("rubbish", [b"\0" * 40, b'{"index":"x"}\n', b"[1]\n", b'{"index":3,"error":null', b"\xff\n"])
 def test_rubbish_after_whole_lines_is_cut_off(tmp_path: Path, rubbish: bytes) -> None:
     part = JsonlPart(tmp_path / "part")
-    part.append(outcome(1))
+    part.append([outcome(1)])
     part.close()
     whole = (tmp_path / "part").read_bytes()
     (tmp_path / "part").write_bytes(whole + rubbish)
