@@ -19,6 +19,7 @@ import pycurl
 from gevent import Timeout
 from gevent.monkey import get_original
 
+from app.errors import FetchError
 from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head, names_header
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
@@ -26,6 +27,7 @@ from app.fetching.names import Names, NameStatistics
 from app.fetching.per_hub import of_this_hub
 from app.fetching.stream import Stream
 from app.fetching.transfer import Profile, Timing, Transfer
+from app.model.outcome import ErrorKind
 from app.policy.addresses import EVERYWHERE, AddressPolicy
 
 _log = logging.getLogger("percore.fetching")
@@ -136,8 +138,9 @@ class CurlTransport:
                 self._put_back(transfer, profile)
                 raise error
         elif not head:
+            has_begun = bool(transfer.head)
             self._put_back(transfer, profile)
-            raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer")
+            raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer", in_answer=has_begun)
         chunks = transfer.chunks
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, transfer.timing(name_s))
         self._put_back(transfer, profile)
@@ -229,7 +232,12 @@ class CurlTransport:
             return self._tell(host, port, limit_s)
         proxy = urlsplit(profile.proxy)
         assert proxy.hostname is not None
-        name_s, told = self._tell(proxy.hostname, proxy.port or _proxy_port(proxy.scheme), limit_s)
+        try:
+            name_s, told = self._tell(proxy.hostname, proxy.port or _proxy_port(proxy.scheme), limit_s)
+        except FetchError as error:
+            if error.kind is not ErrorKind.NAME_NOT_RESOLVED:
+                raise
+            raise TransferError(pycurl.E_COULDNT_RESOLVE_PROXY, str(error), is_connected=False) from error
         # Where the proxy looks the name up, we do too if there is a limit: what it leads to is judged, even though
         # the proxy may see another answer.
         if self._is_limited or proxy.scheme in ("socks4", "socks5"):
