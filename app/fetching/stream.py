@@ -77,7 +77,7 @@ class Stream(Transfer):
             self.close()
             raise
         if not self._has_head:
-            raise self._error() if self.code else TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer")
+            raise self._error() if self.code else self._nothing()
         self.answer_head = list(final_head(self.head))
 
     def read(self) -> bytes:
@@ -196,6 +196,9 @@ class Stream(Transfer):
             self.wait()
         finally:
             patience.close()
+
+    def _nothing(self) -> TransferError:
+        return TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer", in_answer=bool(self.head))
 
     def _error(self) -> TransferError:
         assert self.code is not None
