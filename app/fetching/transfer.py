@@ -337,5 +337,5 @@ class Patience:
             return
         self._quiet += 1
         if self._quiet >= _LOOKS_PER_TIMEOUT:
-            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "nothing came within the read timeout")
+            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "Read timed out: nothing came within the read timeout")
             self._transfer.wake()
