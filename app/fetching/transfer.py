@@ -222,7 +222,7 @@ class Transfer:
         if not self.is_connected():
             return object()
         info = self.curl.getinfo
-        return (len(self.head), info(pycurl.SIZE_DOWNLOAD), info(pycurl.SIZE_UPLOAD))
+        return (len(self.head), info(pycurl.SIZE_DOWNLOAD_T), info(pycurl.SIZE_UPLOAD_T))
 
     def _configure(self, profile: Profile, open_socket: Any) -> None:
         setopt = self.curl.setopt
@@ -261,11 +261,11 @@ class Transfer:
             if not authorities:
                 setopt(getattr(pycurl, f"{prefix}SSL_VERIFYPEER"), 0)
                 setopt(getattr(pycurl, f"{prefix}SSL_VERIFYHOST"), 0)
-            elif os.path.isdir(authorities):
-                setopt(getattr(pycurl, f"{prefix}CAINFO"), "")
-                setopt(getattr(pycurl, f"{prefix}CAPATH"), authorities)
             else:
-                setopt(getattr(pycurl, f"{prefix}CAINFO"), authorities)
+                # Nothing besides: libcurl may have been built with a place of its own.
+                told, other = ("CAPATH", "CAINFO") if os.path.isdir(authorities) else ("CAINFO", "CAPATH")
+                self.curl.unsetopt(getattr(pycurl, prefix + other))
+                setopt(getattr(pycurl, prefix + told), authorities)
         if profile.cert:
             certificate, key = (profile.cert, None) if isinstance(profile.cert, str) else profile.cert
             setopt(pycurl.SSLCERT, certificate)
