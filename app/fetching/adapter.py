@@ -13,6 +13,7 @@ pools that come with that stay empty.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ from app.fetching.wire_form import Target, header_lines, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
+
+# RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class CurlAdapter(HTTPAdapter):
@@ -79,6 +83,7 @@ class CurlAdapter(HTTPAdapter):
         end or closed holds its connection. Without, the whole answer is here.
         """
         limits = limits_of(timeout)
+        check_method(request.method)
         try:
             target = plain_target(request.url or "") or target_of(request.url or "")
             self.policy.check_port(target.scheme, target.port)
@@ -164,6 +169,12 @@ def raise_ours(error: FetchError | InvalidRequest, request: requests.PreparedReq
     """What requests raises for a name that leads nowhere, and for a host that is none."""
     kind = InvalidURL if isinstance(error, InvalidRequest) else requests.exceptions.ConnectionError
     raise kind(error, request=request) from error
+
+
+def check_method(method: str | None) -> None:
+    """Raises ValueError, as urllib3 does, for what is no token: libcurl would send it as it is, line ends included."""
+    if method and _TOKEN.fullmatch(method) is None:
+        raise ValueError(f"Method cannot contain non-token characters {method!r}")
 
 
 def limits_of(timeout: Any) -> Timeout:

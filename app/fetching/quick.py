@@ -25,7 +25,16 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import to_key_val_list
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import CurlAdapter, bytes_of, checked_verify, is_stream, limits_of, raise_ours, seconds_of
+from app.fetching.adapter import (
+    CurlAdapter,
+    bytes_of,
+    check_method,
+    checked_verify,
+    is_stream,
+    limits_of,
+    raise_ours,
+    seconds_of,
+)
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
 from app.fetching.page import Page
@@ -215,6 +224,7 @@ class QuickVerbs:
         verify: Any,
     ) -> Page:
         """One hop, and all that follows from its answer."""
+        check_method(method)
         session, adapter = self._session, self._adapter
         timeout = options.get("timeout")
         connect_s = read_s = None
