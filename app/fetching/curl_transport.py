@@ -119,7 +119,7 @@ class CurlTransport:
         """
         name_s, resolve = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
         transfer = self._take(profile)
-        transfer.is_numeric = host in self._literals or _NUMERIC.search(host) is not None
+        transfer.is_numeric = self._is_numeric(profile, host)
         transfer.prepare(
             method,
             url,
@@ -167,7 +167,7 @@ class CurlTransport:
         """
         name_s, resolve = self._resolve(profile, host, port, connect_timeout_s)
         stream = Stream(self.hub_curl, profile, self._open_socket)
-        stream.is_numeric = _NUMERIC.search(host) is not None
+        stream.is_numeric = self._is_numeric(profile, host)
         stream.prepare(
             method,
             url,
@@ -175,8 +175,7 @@ class CurlTransport:
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
             resolve=resolve,
         )
-        is_tunnelled = url.startswith("https:") and profile.proxy.startswith("http")
-        stream.open(chunks, length_bytes, read_timeout_s, is_tunnelled=is_tunnelled)
+        stream.open(chunks, length_bytes, read_timeout_s)
         return stream
 
     def statistics(self) -> TransportStatistics:
@@ -246,6 +245,15 @@ class CurlTransport:
             name_s += more_s
             told = (told or []) + (more or []) or None
         return name_s, told
+
+    def _is_numeric(self, profile: Profile, host: str) -> bool:
+        """Whether something that libcurl reads as a host is an address, which it takes for a look-up."""
+        if host in self._literals or _NUMERIC.search(host) is not None:
+            return True
+        if not profile.proxy:
+            return False
+        proxy = urlsplit(profile.proxy).hostname or ""
+        return ":" in proxy or _NUMERIC.search(proxy) is not None
 
     def _tell(self, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
         bare = host[1:-1] if host[:1] == "[" else host

@@ -27,6 +27,9 @@ _HTTP_VERSIONS = {
     "3": pycurl.CURL_HTTP_VERSION_3,  # over QUIC, and the others if there is none
 }
 
+# CURLOPT_SUPPRESS_CONNECT_HEADERS(3), without a name in pycurl.
+_SUPPRESS_CONNECT_HEADERS = 265
+
 # libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
 _BUFFER_BYTES = 64 * 1024
 
@@ -85,7 +88,7 @@ class Transfer:
 
     head     lines of the answer's head, as they came; of interim answers and trailers too
     chunks   pieces of the body
-    is_numeric  the URL's host is an address, in whatever notation
+    is_numeric  the URL's host, or the proxy's, is an address, in whatever notation
     code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
     """
 
@@ -251,6 +254,9 @@ class Transfer:
         setopt(pycurl.PROXY, profile.proxy)
         if profile.proxy:
             setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
+            # The proxy's answer to CONNECT is none of the server's. It does not come at all on a connection that is
+            # used again, so it could not be counted either.
+            setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         self._configure_tls(profile)
 
     def _configure_tls(self, profile: Profile) -> None:
