@@ -156,11 +156,13 @@ class CurlAdapter(HTTPAdapter):
         return self.build_response(request, raw_response(head, body, request.method or "GET", request.url or ""))
 
     def _profile(self, target: Target, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None) -> Profile:
-        proxy = select_proxy(target.url, dict(proxies) if proxies else None)
+        named = select_proxy(target.url, dict(proxies) if proxies else None)
+        proxy = _proxy_url(named) if named else ""
+        has_tls = target.scheme == "https" or proxy.startswith("https:")
         return Profile(
-            verify=checked_verify(verify) if target.scheme == "https" else True,
+            verify=checked_verify(verify) if has_tls else True,
             cert=_checked_cert(cert),
-            proxy=_proxy_url(proxy) if proxy else "",
+            proxy=proxy,
             http=self.http,
         )
 
