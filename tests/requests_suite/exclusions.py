@@ -20,7 +20,7 @@ class Exclusion(NamedTuple):
 _POOLS = (
     "at its end it counts the pools of the adapter's urllib3 PoolManager, and libcurl keeps connections elsewhere. What"
     " it is about, that a connection made without verification never serves a request with it, has a test of ours:"
-    " tests/integration/fetching/test_adapter_tls.py"
+    " tests/integration/adapter/test_tls.py"
 )
 _CLASS = "tests/test_requests.py::TestPreparingURLs::test_different_connection_pool_for_tls_settings_verify_"
 

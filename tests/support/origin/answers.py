@@ -12,6 +12,8 @@ import time
 import zlib
 from email.utils import formatdate
 
+import brotli
+
 from tests.support.origin.bodies import BLOCK_BYTES, DEFAULT_BYTES, blocks_of, body_of, charset_page, html_page
 from tests.support.origin.exchange import Exchange
 from tests.support.origin.registry import BadCall, fault
@@ -211,6 +213,13 @@ async def deflate(exchange: Exchange, length_bytes: int = DEFAULT_BYTES) -> None
     await exchange.answer(zlib.compress(body_of(length_bytes)), headers=[("Content-Encoding", "deflate")])
 
 
+@fault("br")
+async def br(exchange: Exchange, length_bytes: int = DEFAULT_BYTES) -> None:
+    """200, `body_of(LENGTH_BYTES)` under a well-formed `Content-Encoding: br`."""
+    data = brotli.compress(body_of(length_bytes), quality=4)
+    await exchange.answer(data, headers=[("Content-Encoding", "br")])
+
+
 @fault("bad-gzip")
 async def bad_gzip(exchange: Exchange) -> None:
     """200, `Content-Encoding: gzip`, a proper gzip head, and noise that no inflate accepts."""
@@ -235,6 +244,18 @@ async def gzip_bomb(exchange: Exchange, decoded_bytes: int) -> None:
         await asyncio.sleep(0)  # the other connections' turn: a block is some milliseconds of work
     await exchange.send_chunk(packed + packer.flush() + struct.pack("<II", crc, decoded_bytes & 0xFFFFFFFF))
     await exchange.send_chunk(b"")
+
+
+@fault("br-bomb")
+async def br_bomb(exchange: Exchange, decoded_bytes: int) -> None:
+    """200, a small body under `Content-Encoding: br` that unpacks to DECODED_BYTES, all zero."""
+    packer = brotli.Compressor(quality=4)
+    packed, left = b"", decoded_bytes
+    while left:
+        block = bytes(min(left, 16 * BLOCK_BYTES))
+        packed, left = packed + packer.process(block), left - len(block)
+        await asyncio.sleep(0)
+    await exchange.answer(packed + packer.finish(), headers=[("Content-Encoding", "br")])
 
 
 # --- encoded ---------------------------------------------------------------------------------------------------
