@@ -52,6 +52,7 @@ KINDS: dict[str, str | None] = {
     "/redirect-bad": "bad_response",
     "/drop": "connection_lost",
     "/drop-after-headers": "connection_lost",
+    "/drop-in-headers": "connection_lost",
     "/reset": "connection_lost",
     "/reset-mid-body": "connection_lost",
     "/truncate": "connection_lost",
