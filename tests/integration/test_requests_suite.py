@@ -119,7 +119,7 @@ def test_what_the_check_finds() -> None:
 def test_users_of_requests_work(user: str, tmp_path: Path) -> None:
     tests = ROOT / "tests/requests_suite/users" / f"with_{user}.py"
     folder = tmp_path / "run"
-    with running_process(command(folder, "plain", ROOT, tests), env=environment()) as process:
+    with running_process(command(folder, "users", ROOT, tests), env=environment()) as process:
         process.wait(GUARD_S)
     report = folder / "report.json"
     assert report.exists(), process.stdout + process.stderr

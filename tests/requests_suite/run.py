@@ -5,6 +5,7 @@
 MODE    session   `requests.Session` is ours, everywhere
         adapter   sessions are requests' own; what they mount by themselves is CurlAdapter
         plain     nothing is put in place: shows what fails without us, too
+        users     nothing is put in place and nothing patched: for tests that choose their sessions themselves
 FOLDER  holds the package `tests`
 REPORT  file: one JSON object of test id -> outcome: passed, failed, skipped, xfailed, xpassed
 
@@ -14,16 +15,16 @@ Started by its path and not as a module: the package `tests` shall be the one th
 of ours under that name, and its folder is where `exclusions` comes from.
 """
 
-# ruff: noqa: E402 - patched before anything is imported
+import sys
 
 from gevent import monkey
 
-monkey.patch_all()
+if sys.argv[1] != "users":
+    monkey.patch_all()
 
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ def put_in_place(mode: str) -> None:
         requests.Session = requests.sessions.Session = Session  # type: ignore[misc]
     elif mode == "adapter":
         requests.sessions.HTTPAdapter = CurlAdapter  # type: ignore[misc,assignment]
-    elif mode != "plain":
+    elif mode not in ("plain", "users"):
         raise SystemExit(f"no such mode: {mode}")
 
 
