@@ -5,23 +5,23 @@
     session.mount("http://", CurlAdapter())
 
 The law: requests decides what is sent and what an answer means; this only carries it, and says what went wrong in
-requests' own exceptions. Works in any greenlet of any hub; every hub has connections of its own.
+requests' own exceptions. Works in any greenlet of any hub; every hub has connections of its own. It is an HTTPAdapter
+so that what others build on one (a cache that is mixed in, `isinstance`, pickling) takes it for one; the urllib3
+pools that come with that stay empty.
 """
 
 from __future__ import annotations
 
 import os
-import weakref
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter
-from requests.cookies import extract_cookies_to_jar
+from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidURL
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers, prepend_scheme_if_needed, select_proxy
+from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3 import Timeout
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
@@ -37,15 +37,24 @@ from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
 
+# RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-class CurlAdapter(BaseAdapter):
+
+class CurlAdapter(HTTPAdapter):
     """A transport for any requests session. Needs gevent's monkey patching only in so far as the rest of the program
     does: its own waits yield to the hub in any case.
 
     policy                which addresses may be contacted; None is all of them, as with requests
     http                  the best version of HTTP to offer: "1.1", "2" (by ALPN) or "3"
     max_idle_connections  kept for later, all origins together, by each hub and policy; the first adapter decides
+
+    Hooks of HTTPAdapter that a subclass may use as there: `add_headers` and `build_response`. What works on urllib3's
+    pools (`init_poolmanager`, `max_retries`, `proxy_manager_for` and the like) has no say.
     """
+
+    # What is pickled.
+    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "http", "max_idle_connections"]  # noqa: RUF012 - as it is there
 
     def __init__(
         self,
@@ -58,7 +67,6 @@ class CurlAdapter(BaseAdapter):
         self.policy = policy or AddressPolicy.allow_all()
         self.http: HttpVersion = http
         self.max_idle_connections = max_idle_connections
-        self._used: weakref.WeakSet[CurlTransport] = weakref.WeakSet()
 
     def send(
         self,
@@ -75,12 +83,14 @@ class CurlAdapter(BaseAdapter):
         end or closed holds its connection. Without, the whole answer is here.
         """
         limits = limits_of(timeout)
+        check_method(request.method)
         try:
             target = plain_target(request.url or "") or target_of(request.url or "")
             self.policy.check_port(target.scheme, target.port)
             profile = self._profile(target, verify, cert, proxies)
         except (FetchError, InvalidRequest) as error:
             raise_ours(error, request)
+        self.add_headers(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         try:
             if stream or is_stream(request.body):
                 return self._streamed(request, target, profile, limits)
@@ -91,7 +101,8 @@ class CurlAdapter(BaseAdapter):
             raise_ours(error, request)
 
     def close(self) -> None:
-        """Nothing of its own: connections belong to the hub (app.fetching.per_hub.close_this_hub)."""
+        """Closes nothing: connections belong to the hub (app.fetching.per_hub.close_this_hub)."""
+        super().close()
 
     def transport(self) -> CurlTransport:
         """This hub's."""
@@ -142,25 +153,16 @@ class CurlAdapter(BaseAdapter):
         return self._response(request, opened.answer_head, StreamedBody(opened))
 
     def _response(self, request: requests.PreparedRequest, head: Any, body: Any) -> requests.Response:
-        raw = raw_response(head, body, request.method or "GET", request.url or "")
-        response = requests.Response()
-        response.status_code = raw.status
-        response.headers = CaseInsensitiveDict(raw.headers)
-        response.encoding = get_encoding_from_headers(response.headers)
-        response.raw = raw
-        response.reason = raw.reason or ""
-        response.url = request.url or ""
-        extract_cookies_to_jar(response.cookies, request, raw)
-        response.request = request
-        response.connection = self  # type: ignore[assignment]
-        return response
+        return self.build_response(request, raw_response(head, body, request.method or "GET", request.url or ""))
 
     def _profile(self, target: Target, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None) -> Profile:
-        proxy = select_proxy(target.url, dict(proxies) if proxies else None)
+        named = select_proxy(target.url, dict(proxies) if proxies else None)
+        proxy = _proxy_url(named) if named else ""
+        has_tls = target.scheme == "https" or proxy.startswith("https:")
         return Profile(
-            verify=checked_verify(verify) if target.scheme == "https" else True,
+            verify=checked_verify(verify) if has_tls else True,
             cert=_checked_cert(cert),
-            proxy=_proxy_url(proxy) if proxy else "",
+            proxy=proxy,
             http=self.http,
         )
 
@@ -171,9 +173,19 @@ def raise_ours(error: FetchError | InvalidRequest, request: requests.PreparedReq
     raise kind(error, request=request) from error
 
 
+def check_method(method: str | None) -> None:
+    """Raises ValueError, as urllib3 does, for what is no token: libcurl would send it as it is, line ends included."""
+    if method and _TOKEN.fullmatch(method) is None:
+        raise ValueError(f"Method cannot contain non-token characters {method!r}")
+
+
 def limits_of(timeout: Any) -> Timeout:
+    """What requests takes for a timeout, as urllib3's. Raises ValueError for what is none."""
     if isinstance(timeout, Timeout):
-        return timeout
+        # A limit of the whole is one of each part here, as in urllib3, which counts from the start.
+        limits = timeout.clone()
+        limits.start_connect()
+        return limits
     if not isinstance(timeout, tuple):
         return Timeout(connect=timeout, read=timeout)
     try:

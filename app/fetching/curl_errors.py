@@ -79,12 +79,18 @@ _KINDS: dict[int, ErrorKind] = {
 _MALFORMED = ("chunk", "header", "malformed", "invalid", "illegal", "http/")
 
 
+# The words for a time-out once connected; libcurl has others for one before. Its times don't tell: where a connection
+# was never made, all that come after it are set to the moment of the failure (seen in 8.23).
+_TIMED_OUT_LATE = ("Operation timed out", "Read timed out")
+
+
 class TransferError(Exception):
     """libcurl's verdict on a transfer.
 
-    code       CURLcode
-    kind       what it is in a record
-    in_answer  the answer's head had come: the failure is one of its body
+    code          CURLcode
+    kind          what it is in a record
+    is_connected  the request could be sent
+    in_answer     the answer had begun: the failure is one of its body, or its head broke off
     """
 
     def __init__(self, code: int, message: str, *, is_connected: bool = True, in_answer: bool = False) -> None:
@@ -92,6 +98,8 @@ class TransferError(Exception):
         super().__init__(text[:500])
         self.code = code
         self.in_answer = in_answer
+        if code == pycurl.E_OPERATION_TIMEDOUT and not text.startswith(_TIMED_OUT_LATE):
+            is_connected = False
         self.is_connected = is_connected
         self.kind = self._kind(text)
 
@@ -148,6 +156,9 @@ def _raised(error: TransferError, is_proxied: bool) -> RequestException:
         return InvalidURL(error)
     if "Too large response headers" in text or error.code == _E_TOO_LARGE:
         return requests.exceptions.ConnectionError(error)
+    if "Invalid Content-Length" in text:
+        # Several that differ, or one that is no number.
+        return InvalidHeader(error)
     if error.in_answer:
         return ChunkedEncodingError(error)
     if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT:

@@ -19,6 +19,7 @@ import pycurl
 from gevent import Timeout
 from gevent.monkey import get_original
 
+from app.errors import FetchError
 from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head, names_header
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
@@ -26,6 +27,7 @@ from app.fetching.names import Names, NameStatistics
 from app.fetching.per_hub import of_this_hub
 from app.fetching.stream import Stream
 from app.fetching.transfer import Profile, Timing, Transfer
+from app.model.outcome import ErrorKind
 from app.policy.addresses import EVERYWHERE, AddressPolicy
 
 _log = logging.getLogger("percore.fetching")
@@ -117,7 +119,7 @@ class CurlTransport:
         """
         name_s, resolve = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
         transfer = self._take(profile)
-        transfer.is_numeric = host in self._literals or _NUMERIC.search(host) is not None
+        transfer.is_numeric = self._is_numeric(profile, host)
         transfer.prepare(
             method,
             url,
@@ -136,8 +138,9 @@ class CurlTransport:
                 self._put_back(transfer, profile)
                 raise error
         elif not head:
+            has_begun = bool(transfer.head)
             self._put_back(transfer, profile)
-            raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer")
+            raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer", in_answer=has_begun)
         chunks = transfer.chunks
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, transfer.timing(name_s))
         self._put_back(transfer, profile)
@@ -164,7 +167,7 @@ class CurlTransport:
         """
         name_s, resolve = self._resolve(profile, host, port, connect_timeout_s)
         stream = Stream(self.hub_curl, profile, self._open_socket)
-        stream.is_numeric = _NUMERIC.search(host) is not None
+        stream.is_numeric = self._is_numeric(profile, host)
         stream.prepare(
             method,
             url,
@@ -172,8 +175,7 @@ class CurlTransport:
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
             resolve=resolve,
         )
-        is_tunnelled = url.startswith("https:") and profile.proxy.startswith("http")
-        stream.open(chunks, length_bytes, read_timeout_s, is_tunnelled=is_tunnelled)
+        stream.open(chunks, length_bytes, read_timeout_s)
         return stream
 
     def statistics(self) -> TransportStatistics:
@@ -229,7 +231,12 @@ class CurlTransport:
             return self._tell(host, port, limit_s)
         proxy = urlsplit(profile.proxy)
         assert proxy.hostname is not None
-        name_s, told = self._tell(proxy.hostname, proxy.port or _proxy_port(proxy.scheme), limit_s)
+        try:
+            name_s, told = self._tell(proxy.hostname, proxy.port or _proxy_port(proxy.scheme), limit_s)
+        except FetchError as error:
+            if error.kind is not ErrorKind.NAME_NOT_RESOLVED:
+                raise
+            raise TransferError(pycurl.E_COULDNT_RESOLVE_PROXY, str(error), is_connected=False) from error
         # Where the proxy looks the name up, we do too if there is a limit: what it leads to is judged, even though
         # the proxy may see another answer.
         if self._is_limited or proxy.scheme in ("socks4", "socks5"):
@@ -238,6 +245,15 @@ class CurlTransport:
             name_s += more_s
             told = (told or []) + (more or []) or None
         return name_s, told
+
+    def _is_numeric(self, profile: Profile, host: str) -> bool:
+        """Whether something that libcurl reads as a host is an address, which it takes for a look-up."""
+        if host in self._literals or _NUMERIC.search(host) is not None:
+            return True
+        if not profile.proxy:
+            return False
+        proxy = urlsplit(profile.proxy).hostname or ""
+        return ":" in proxy or _NUMERIC.search(proxy) is not None
 
     def _tell(self, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
         bare = host[1:-1] if host[:1] == "[" else host

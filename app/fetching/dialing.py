@@ -36,7 +36,7 @@ class Dialer:
     """Resolves, vets, connects. Serves any number of hubs, each with names of its own."""
 
     def __init__(self, policy: AddressPolicy) -> None:
-        self._policy = policy
+        self.policy = policy
         self._names: WeakKeyDictionary[Hub, Names] = WeakKeyDictionary()
 
     def dial(self, connection: HTTPConnection) -> socket.socket:
@@ -74,7 +74,7 @@ class Dialer:
         except (FetchError, InvalidRequest) as error:
             reason = socket.gaierror(socket.EAI_NONAME, str(error))
             raise NameResolutionError(connection.host, connection, reason) from error
-        decision = self._policy.decide(found)
+        decision = self.policy.decide(found)
         if decision.denial is not None:
             _log.warning("%s: %s", connection.host, decision.denial.detail)
             raise AddressDenied(connection, decision.denial.message)

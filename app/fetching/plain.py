@@ -22,6 +22,7 @@ from app.fetching.errormap import fetch_error
 from app.fetching.page import Page
 from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time
 from app.model.request import Request
+from app.policy.addresses import AddressPolicy
 
 
 def fetch_plainly(parent: Parent, request: Request, proxies: dict[str, str], timeout_s: float) -> Page:
@@ -64,6 +65,10 @@ class PlainAdapter(DialingAdapter):
         self._verify = verify
         super().__init__(dialer, **options)
 
+    def __reduce__(self) -> Any:
+        # Threads and TLS contexts can't be pickled; what they were made from can.
+        return _made_anew, (self._verify, self._dialer.policy, self._pool_connections, self._pool_maxsize)
+
     @cached_property
     def _context(self) -> ssl.SSLContext:
         bundle = self._verify if isinstance(self._verify, str) else certifi.where()
@@ -85,6 +90,10 @@ class PlainAdapter(DialingAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         if verify != self._verify or cert is not None:
             super().cert_verify(conn, url, verify, cert)
+
+
+def _made_anew(verify: str | bool, policy: AddressPolicy, pool_connections: int, pool_maxsize: int) -> PlainAdapter:
+    return PlainAdapter(verify, Dialer(policy), pool_connections=pool_connections, pool_maxsize=pool_maxsize)
 
 
 class PlainVisit(Visit):

@@ -12,14 +12,29 @@ from __future__ import annotations
 from typing import Any
 
 import requests
-from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header, merge_cookies
+from requests.cookies import (
+    RequestsCookieJar,
+    cookiejar_from_dict,
+    extract_cookies_to_jar,
+    get_cookie_header,
+    merge_cookies,
+)
 from requests.hooks import default_hooks
 from requests.models import REDIRECT_STATI, PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from requests.utils import to_key_val_list
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import CurlAdapter, bytes_of, checked_verify, is_stream, limits_of, raise_ours, seconds_of
+from app.fetching.adapter import (
+    CurlAdapter,
+    bytes_of,
+    check_method,
+    checked_verify,
+    is_stream,
+    limits_of,
+    raise_ours,
+    seconds_of,
+)
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
 from app.fetching.page import Page
@@ -32,6 +47,14 @@ _BODILESS = ("GET", "HEAD")
 
 # The steps of requests' own way that are passed over here. Who puts something in place of one wants it to be gone.
 _STEPS = ("send", "prepare_request", "merge_environment_settings")
+_ADAPTER_STEPS = [(name, getattr(CurlAdapter, name)) for name in ("send", "build_response")]
+
+
+def _netrc_step() -> Any:
+    return vars(requests.sessions)["get_netrc_auth"]
+
+
+_NETRC = _netrc_step()
 
 
 class QuickVerbs:
@@ -68,7 +91,7 @@ class QuickVerbs:
                 return None
             url = address.url or ""
             target = target_of(url)
-        if session.get_adapter(url) is not self._adapter:
+        if not self._is_own_adapter(url):
             return None
         headers = given("headers")
         if headers is None and not _has_any(session.cookies):
@@ -91,16 +114,18 @@ class QuickVerbs:
 
         return self._carry(method, url, target, lines, None, make_request, options, self._verify())
 
-    def send(self, prepared: PreparedRequest, options: dict[str, Any]) -> Page | None:
+    def send(self, prepared: Any, options: dict[str, Any]) -> Page | None:
         """The answer to session.send(prepared, **options), or None as in `request`."""
         session = self._session
+        if not isinstance(prepared, PreparedRequest):
+            return None
         if options.get("stream", session.stream):
             return None
         if options.get("proxies") or options.get("cert", session.cert) or (prepared.hooks or {}).get("response"):
             return None
         if "proxies" not in options and not self.is_undisturbed():
             return None
-        if is_stream(prepared.body) or session.get_adapter(prepared.url or "") is not self._adapter:
+        if is_stream(prepared.body) or not self._is_own_adapter(prepared.url or ""):
             return None
         verify = options.get("verify")
         return self._send(prepared, options, session.verify if verify is None else verify)
@@ -108,7 +133,9 @@ class QuickVerbs:
     def is_undisturbed(self) -> bool:
         """Whether neither the session nor the environment has a proxy or a netrc file to add."""
         session = self._session
-        return not session.proxies and (not session.trust_env or self._environment.is_silent())
+        if session.proxies:
+            return False
+        return not session.trust_env or (_netrc_step() is _NETRC and self._environment.is_silent())
 
     def _is_usual(self, options: dict[str, Any]) -> bool:
         session = self._session
@@ -125,7 +152,11 @@ class QuickVerbs:
 
     def _has_own_steps(self) -> bool:
         session = self._session
-        return all(getattr(getattr(session, name), "__func__", None) is step for name, step in self._steps)
+        return _are_own(session, self._steps)
+
+    def _is_own_adapter(self, url: str) -> bool:
+        adapter = self._session.get_adapter(url)
+        return adapter is self._adapter and _are_own(adapter, _ADAPTER_STEPS)
 
     def _session_lines(self) -> tuple[list[tuple[str, Any]], list[bytes]]:
         headers = self._session.headers
@@ -161,13 +192,14 @@ class QuickVerbs:
             prepared.url = url
         if "@" in (prepared.url or "") or not (prepared.url or "").startswith(("http://", "https://")):
             return None
-        if session.get_adapter(prepared.url or "") is not self._adapter:
+        if not self._is_own_adapter(prepared.url or ""):
             return None
         prepared.headers = self._merged(options.get("headers"))
         cookies = options.get("cookies")
         jar = merge_cookies(RequestsCookieJar(), session.cookies)
         if cookies:
-            jar = merge_cookies(jar, cookies)
+            # A dict that is merged as such would not take the place of what is there.
+            jar = merge_cookies(jar, cookiejar_from_dict(cookies) if isinstance(cookies, dict) else cookies)
         prepared.prepare_cookies(jar)
         prepared.prepare_body(options.get("data") or {}, None, options.get("json"))
         prepared.hooks = default_hooks()
@@ -192,6 +224,7 @@ class QuickVerbs:
         verify: Any,
     ) -> Page:
         """One hop, and all that follows from its answer."""
+        check_method(method)
         session, adapter = self._session, self._adapter
         timeout = options.get("timeout")
         connect_s = read_s = None
@@ -253,6 +286,11 @@ class _Asked:
     def __init__(self, url: str, headers: Any) -> None:
         self.url = url
         self.headers = headers
+
+
+def _are_own(owner: object, steps: list[tuple[str, Any]]) -> bool:
+    """Whether these methods are the ones that we know."""
+    return all(getattr(getattr(owner, name), "__func__", None) is step for name, step in steps)
 
 
 def _has_any(jar: Any) -> bool:

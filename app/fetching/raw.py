@@ -1,7 +1,8 @@
 """Raw: the `raw` of a response: urllib3's own response class over bytes that libcurl brought.
 
 The class is urllib3's, since so much reads its insides: content codings, requests-cache, CacheControl, pickling. What
-lies under it is a file of ours that raises what a connection of urllib3's would.
+lies under it is a file of ours that raises what a connection of urllib3's would, and is closed, like one of
+http.client's, once all of it was read: CacheControl waits for that before it keeps a body.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ class BufferedBody(io.BytesIO):
 
     def __init__(self, body: bytes, error: TransferError | None = None) -> None:
         super().__init__(body)
+        self._length = len(body)
         self._error = error
+
+    @property
+    def closed(self) -> bool:
+        return super().closed or (self._error is None and self.tell() >= self._length)
 
     def read(self, size: int | None = -1, /) -> bytes:
         piece = super().read(size)
@@ -41,6 +47,11 @@ class StreamedBody(io.RawIOBase):
         super().__init__()
         self._stream = stream
         self._rest = b""
+        self._is_over = False
+
+    @property
+    def closed(self) -> bool:
+        return self._is_over or super().closed
 
     def readable(self) -> bool:
         return True
@@ -80,9 +91,8 @@ class StreamedBody(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        if not self.closed:
-            self._rest = b""
-            self._stream.close()
+        self._rest = b""
+        self._stream.close()
         super().close()
 
     def __del__(self) -> None:
@@ -91,9 +101,11 @@ class StreamedBody(io.RawIOBase):
 
     def _next(self) -> bytes:
         try:
-            return self._stream.read()
+            piece = self._stream.read()
         except TransferError as error:
             raise body_error(error) from error
+        self._is_over = not piece
+        return piece
 
 
 class _Original:

@@ -46,6 +46,9 @@ class Session(requests.Session):
     http            the best version of HTTP to offer, with "curl": "1.1", "2" (by ALPN) or "3"
     """
 
+    # What is pickled, as there; the rest is made anew.
+    __attrs__ = [*requests.Session.__attrs__, "max_body_bytes", "policy", "transport", "_own_adapter"]  # noqa: RUF012
+
     def __init__(
         self,
         *,
@@ -65,17 +68,32 @@ class Session(requests.Session):
         self.headers["User-Agent"] = _USER_AGENT
         self.policy = policy or AddressPolicy.allow_all()
         self.transport: Transport = transport
-        self._environment_proxies: dict[str, str] = getproxies()
-        self._curl: CurlAdapter | None = None
+        adapter: CurlAdapter | PlainAdapter
         if transport == "curl":
-            self._curl = CurlAdapter(policy=self.policy, http=http, max_idle_connections=origins * per_origin)
-            self._fetcher = CurlFetcher(self, self._curl, self._proxy_for)
-            self._quick = QuickVerbs(self, self._curl, Session)
-        adapter = self._curl or PlainAdapter(
-            self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin
-        )
+            adapter = CurlAdapter(policy=self.policy, http=http, max_idle_connections=origins * per_origin)
+        else:
+            adapter = PlainAdapter(self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin)
+        self._use(adapter)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
+
+    def close(self) -> None:
+        """As requests.Session's, but what is mounted twice is closed once."""
+        for adapter in {id(adapter): adapter for adapter in self.adapters.values()}.values():
+            adapter.close()
+
+    def _use(self, adapter: CurlAdapter | PlainAdapter) -> None:
+        self._own_adapter = adapter
+        self._environment_proxies: dict[str, str] = getproxies()
+        self._curl: CurlAdapter | None = None
+        if isinstance(adapter, CurlAdapter):
+            self._curl = adapter
+            self._fetcher = CurlFetcher(self, adapter, self._proxy_for)
+            self._quick = QuickVerbs(self, adapter, Session)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._use(self._own_adapter)
 
     def fetch(self, request: Request | str, *, timeout_s: float = 60.0) -> Page:
         """Fetch to the final answer, redirects included, whatever its status. Yields to the hub.

@@ -28,7 +28,7 @@ class Stream(Transfer):
     """
 
     __slots__ = (
-        "_arrived", "_arrived_bytes", "_has_head", "_heads_to_skip", "_hungry", "_outgoing", "_paused",
+        "_arrived", "_arrived_bytes", "_has_head", "_hungry", "_outgoing", "_paused",
         "_read_timeout_s", "_sent_all", "answer_head",
     )  # fmt: skip
 
@@ -38,7 +38,6 @@ class Stream(Transfer):
         self._arrived_bytes = 0
         self._paused = False
         self._has_head = False
-        self._heads_to_skip = 0
         self._outgoing = b""
         self._hungry = False
         self._sent_all = True
@@ -52,16 +51,12 @@ class Stream(Transfer):
         chunks: Iterable[bytes] | None,
         length_bytes: int | None,
         read_timeout_s: float | None,
-        *,
-        is_tunnelled: bool = False,
     ) -> None:
         """Send what was prepared, and `chunks` as its body; back when the head is here. Yields to the hub.
 
         Raises TransferError, or what `chunks` raises; the transfer is over then.
         """
         self._read_timeout_s = read_timeout_s
-        # A proxy's answer to CONNECT comes first, and libcurl hands it over like an answer of the server's.
-        self._heads_to_skip = 1 if is_tunnelled else 0
         if chunks is not None:
             self._reshape(self._shape[0], True)
             self._sent_all = False
@@ -77,7 +72,7 @@ class Stream(Transfer):
             self.close()
             raise
         if not self._has_head:
-            raise self._error() if self.code else TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer")
+            raise self._error() if self.code else self._nothing()
         self.answer_head = list(final_head(self.head))
 
     def read(self) -> bytes:
@@ -127,10 +122,6 @@ class Stream(Transfer):
         if self._has_head or line not in (b"\r\n", b"\n"):
             return
         if not 100 <= status_of(final_or_last(self.head)) < 200:
-            if self._heads_to_skip:
-                self._heads_to_skip -= 1
-                self.head.clear()
-                return
             self._has_head = True
             self._hub_curl.wake_soon(self)
 
@@ -196,6 +187,9 @@ class Stream(Transfer):
             self.wait()
         finally:
             patience.close()
+
+    def _nothing(self) -> TransferError:
+        return TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer", in_answer=bool(self.head))
 
     def _error(self) -> TransferError:
         assert self.code is not None

@@ -27,6 +27,9 @@ _HTTP_VERSIONS = {
     "3": pycurl.CURL_HTTP_VERSION_3,  # over QUIC, and the others if there is none
 }
 
+# CURLOPT_SUPPRESS_CONNECT_HEADERS(3), without a name in pycurl.
+_SUPPRESS_CONNECT_HEADERS = 265
+
 # libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
 _BUFFER_BYTES = 64 * 1024
 
@@ -85,7 +88,7 @@ class Transfer:
 
     head     lines of the answer's head, as they came; of interim answers and trailers too
     chunks   pieces of the body
-    is_numeric  the URL's host is an address, in whatever notation
+    is_numeric  the URL's host, or the proxy's, is an address, in whatever notation
     code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
     """
 
@@ -222,7 +225,7 @@ class Transfer:
         if not self.is_connected():
             return object()
         info = self.curl.getinfo
-        return (len(self.head), info(pycurl.SIZE_DOWNLOAD), info(pycurl.SIZE_UPLOAD))
+        return (len(self.head), info(pycurl.SIZE_DOWNLOAD_T), info(pycurl.SIZE_UPLOAD_T))
 
     def _configure(self, profile: Profile, open_socket: Any) -> None:
         setopt = self.curl.setopt
@@ -251,6 +254,9 @@ class Transfer:
         setopt(pycurl.PROXY, profile.proxy)
         if profile.proxy:
             setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
+            # The proxy's answer to CONNECT is none of the server's. It does not come at all on a connection that is
+            # used again, so it could not be counted either.
+            setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         self._configure_tls(profile)
 
     def _configure_tls(self, profile: Profile) -> None:
@@ -261,11 +267,11 @@ class Transfer:
             if not authorities:
                 setopt(getattr(pycurl, f"{prefix}SSL_VERIFYPEER"), 0)
                 setopt(getattr(pycurl, f"{prefix}SSL_VERIFYHOST"), 0)
-            elif os.path.isdir(authorities):
-                setopt(getattr(pycurl, f"{prefix}CAINFO"), "")
-                setopt(getattr(pycurl, f"{prefix}CAPATH"), authorities)
             else:
-                setopt(getattr(pycurl, f"{prefix}CAINFO"), authorities)
+                # Nothing besides: libcurl may have been built with a place of its own.
+                told, other = ("CAPATH", "CAINFO") if os.path.isdir(authorities) else ("CAINFO", "CAPATH")
+                self.curl.unsetopt(getattr(pycurl, prefix + other))
+                setopt(getattr(pycurl, prefix + told), authorities)
         if profile.cert:
             certificate, key = (profile.cert, None) if isinstance(profile.cert, str) else profile.cert
             setopt(pycurl.SSLCERT, certificate)
@@ -337,5 +343,5 @@ class Patience:
             return
         self._quiet += 1
         if self._quiet >= _LOOKS_PER_TIMEOUT:
-            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "nothing came within the read timeout")
+            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "Read timed out: nothing came within the read timeout")
             self._transfer.wake()

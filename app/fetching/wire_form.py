@@ -13,7 +13,7 @@ from typing import NamedTuple
 from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
+from urllib3.util import SKIP_HEADER, parse_url
 
 # What most URLs are made of: nothing here is rewritten by requests or urllib3, or read in two ways. No user, no
 # fragment, no percent sign, no dot segments; hosts in lower case that don't look like numbers.
@@ -23,6 +23,9 @@ _PLAIN = re.compile(
     r"(?::([1-9]\d{0,4}))?"
     r"(/(?:[A-Za-z0-9_~!$&'()*+,;=:@-]|(?<!/)\.|(?<=/)/*\.(?=[A-Za-z0-9_~-])|/(?!\.))*(?:\?[A-Za-z0-9_~!$&'()*+,;=:@/?.-]*)?)",
 )
+
+# urllib3's word for a header that is not to be sent, where it would send one by itself.
+_SKIP = SKIP_HEADER.encode()
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -73,10 +76,16 @@ def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
         names.add(lower)
         if has_body and lower in (b"content-length", b"transfer-encoding"):
             continue
+        if raw_value == _SKIP:
+            lines.append(raw_name + b":")
+            continue
         # With a semicolon libcurl sends an empty header; with a colon it would send none.
         lines.append(raw_name + b": " + raw_value if raw_value.strip() else raw_name + b";")
     if b"accept" not in names:
         lines.append(b"Accept:")
+    if b"user-agent" not in names:
+        # libcurl would name itself.
+        lines.append(b"User-Agent:")
     if b"accept-encoding" not in names:
         # As http.client says it: no coding was asked for, so none should come.
         lines.append(b"Accept-Encoding: identity")

@@ -105,7 +105,16 @@ def test_test_lock_contains_the_runtime_lock() -> None:
     assert pins("requirements.lock").items() <= pins("requirements-test.lock").items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock"])
+def test_what_requests_own_tests_run_with_is_what_we_run_with() -> None:
+    suite, test = pins("tests/requests_suite/requirements.lock"), pins("requirements-test.lock")
+    assert pins("requirements.lock").items() <= suite.items()
+    assert {name: test[name] for name in suite.keys() & test.keys()}.items() <= suite.items()
+
+
+LOCKS = ["requirements.lock", "requirements-test.lock", "tests/requests_suite/requirements.lock"]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
 def test_locks_pin_by_hash_and_name_no_place(lock: str) -> None:
     text = (ROOT / lock).read_text()
     logical = text.replace("\\\n", " ").splitlines()

@@ -7,6 +7,7 @@ import json
 import zlib
 from contextlib import closing
 
+import brotli
 import pytest
 
 from tests.support.origin import Origin, body_of, charset_page
@@ -91,6 +92,9 @@ def test_compressed_answers_unpack(origin: Origin) -> None:
     head, body = talk(origin, "/deflate/5000")
     assert header(head, "Content-Encoding") == "deflate"
     assert zlib.decompress(body) == body_of(5_000)
+    head, body = talk(origin, "/br/5000")
+    assert header(head, "Content-Encoding") == "br"
+    assert brotli.decompress(body) == body_of(5_000)
 
 
 @pytest.mark.parametrize("decoded", [0, 1, 5_000_000])
@@ -98,6 +102,9 @@ def test_a_bomb_is_small_outside(origin: Origin, decoded: int) -> None:
     body = dechunk(talk(origin, f"/gzip-bomb/{decoded}")[1])
     assert len(body) < 100 + decoded / 500
     assert gzip.decompress(body) == bytes(decoded)
+    body = talk(origin, f"/br-bomb/{decoded}")[1]
+    assert len(body) < 100 + decoded / 500
+    assert brotli.decompress(body) == bytes(decoded)
 
 
 def test_bad_gzip_cannot_be_unpacked(origin: Origin) -> None:
@@ -127,3 +134,37 @@ def test_cookies(origin: Origin) -> None:
     assert talk(origin, "/need-cookie/seen")[0].startswith(b"HTTP/1.1 403 ")
     cookie = "Cookie: other=1; seen=yes\r\nConnection: close\r\n"
     assert talk(origin, "/need-cookie/seen", headers=cookie)[0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_fresh_says_for_how_long(origin: Origin) -> None:
+    head, body = talk(origin, "/fresh/60/300")
+    assert header(head, "Cache-Control") == "max-age=60"
+    assert body == body_of(300) == dechunk(talk(origin, "/fresh/60/300?chunked=1")[1])
+
+
+def test_etag_is_asked_for(origin: Origin) -> None:
+    head, body = talk(origin, "/etag/v1")
+    assert (header(head, "ETag"), bool(body)) == ('"v1"', True)
+    for asked, status in (('"v1"', b"304"), ('"v2"', b"200")):
+        head, body = talk(origin, "/etag/v1", headers=f"If-None-Match: {asked}\r\nConnection: close\r\n")
+        assert head.split()[1] == status
+        assert bool(body) == (status == b"200")
+
+
+def test_tokens_are_for_the_client_alone(origin: Origin) -> None:
+    form = b"grant_type=client_credentials"
+    headers = f"Connection: close\r\nContent-Length: {len(form)}\r\n"
+    assert talk(origin, "/oauth2-token", "POST", headers=headers, body=form)[0].split()[1] == b"401"
+    headers += "Authorization: Basic Y2xpZW50OnNlY3JldA==\r\n"
+    token = json.loads(talk(origin, "/oauth2-token", "POST", headers=headers, body=form)[1])["access_token"]
+    assert token == "by-client_credentials"
+    for bearer, status in ((token, b"200"), ("other", b"401")):
+        headers = f"Authorization: Bearer {bearer}\r\nConnection: close\r\n"
+        assert talk(origin, f"/need-bearer/{token}", headers=headers)[0].split()[1] == status
+
+
+def test_multipart_has_two_parts(origin: Origin) -> None:
+    head, body = talk(origin, "/multipart")
+    assert header(head, "Content-Type") == "multipart/mixed; boundary=edge"
+    assert body.count(b"--edge\r\n") == 2
+    assert body.endswith(b"--edge--\r\n")

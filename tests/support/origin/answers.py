@@ -11,6 +11,9 @@ import struct
 import time
 import zlib
 from email.utils import formatdate
+from urllib.parse import parse_qsl
+
+import brotli
 
 from tests.support.origin.bodies import BLOCK_BYTES, DEFAULT_BYTES, blocks_of, body_of, charset_page, html_page
 from tests.support.origin.exchange import Exchange
@@ -213,6 +216,59 @@ async def robots(exchange: Exchange) -> None:
         await status(exchange, 404)
 
 
+@fault("fresh")
+async def fresh(exchange: Exchange, max_age_s: int, length_bytes: int = DEFAULT_BYTES) -> None:
+    """As `ok`, with `Cache-Control: max-age=MAX_AGE_S` and a date; `chunked=1` in the query sends it in chunks."""
+    headers = [("Cache-Control", f"max-age={max_age_s}"), ("Date", formatdate(usegmt=True))]
+    body = body_of(length_bytes)
+    if exchange.asked.query_value("chunked"):
+        await exchange.send_head(200, [("Content-Type", "text/html"), ("Transfer-Encoding", "chunked"), *headers])
+        for piece in (body[:100], body[100:], b""):
+            await exchange.send_chunk(piece)
+    else:
+        await exchange.answer(body, headers=headers)
+
+
+@fault("etag")
+async def etag(exchange: Exchange, tag: str) -> None:
+    """304 without a body if the request's If-None-Match holds TAG, else `ok`; both with that ETag, and never fresh."""
+    headers = [("ETag", f'"{tag}"'), ("Cache-Control", "no-cache"), ("Date", formatdate(usegmt=True))]
+    if f'"{tag}"' in exchange.asked.header("if-none-match"):
+        await exchange.answer(b"", 304, headers=headers)
+    else:
+        await exchange.answer(body_of(DEFAULT_BYTES), headers=headers)
+
+
+@fault("oauth2-token")
+async def oauth2_token(exchange: Exchange) -> None:
+    """A token endpoint (RFC 6749): for client:secret a bearer token named after the grant, else 401."""
+    asked = exchange.asked
+    grant = dict(parse_qsl(asked.body.decode("latin-1"))).get("grant_type", "")
+    given = asked.header("authorization")
+    if asked.method != "POST" or given != "Basic " + base64.b64encode(b"client:secret").decode():
+        await exchange.answer(json_format.dumps({"error": "invalid_client"}), 401, "application/json")
+        return
+    token = {"access_token": f"by-{grant}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "again"}
+    await exchange.answer(json_format.dumps(token), content_type="application/json")
+
+
+@fault("need-bearer")
+async def need_bearer(exchange: Exchange, token: str) -> None:
+    """`ok` if the request brings that bearer token (RFC 6750), else 401."""
+    if exchange.asked.header("authorization") == f"Bearer {token}":
+        await ok(exchange)
+    else:
+        await exchange.answer("who are you?\n", 401, "text/plain", [("WWW-Authenticate", "Bearer")])
+
+
+@fault("multipart")
+async def multipart(exchange: Exchange) -> None:
+    """200, multipart/mixed: a part of text and one of JSON, each with a Content-Type and an X-Part."""
+    parts = [("text/plain", "one"), ("application/json", '{"two": 2}')]
+    lines = [f"--edge\r\nContent-Type: {kind}\r\nX-Part: {text[:3]}\r\n\r\n{text}\r\n" for kind, text in parts]
+    await exchange.answer("".join(lines) + "--edge--\r\n", content_type="multipart/mixed; boundary=edge")
+
+
 # --- compressed ------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +283,13 @@ async def gzip(exchange: Exchange, length_bytes: int = DEFAULT_BYTES) -> None:
 async def deflate(exchange: Exchange, length_bytes: int = DEFAULT_BYTES) -> None:
     """200, `body_of(LENGTH_BYTES)` under a well-formed `Content-Encoding: deflate` (the zlib format)."""
     await exchange.answer(zlib.compress(body_of(length_bytes)), headers=[("Content-Encoding", "deflate")])
+
+
+@fault("br")
+async def br(exchange: Exchange, length_bytes: int = DEFAULT_BYTES) -> None:
+    """200, `body_of(LENGTH_BYTES)` under a well-formed `Content-Encoding: br`."""
+    data = brotli.compress(body_of(length_bytes), quality=4)
+    await exchange.answer(data, headers=[("Content-Encoding", "br")])
 
 
 @fault("bad-gzip")
@@ -253,6 +316,18 @@ async def gzip_bomb(exchange: Exchange, decoded_bytes: int) -> None:
         await asyncio.sleep(0)  # the other connections' turn: a block is some milliseconds of work
     await exchange.send_chunk(packed + packer.flush() + struct.pack("<II", crc, decoded_bytes & 0xFFFFFFFF))
     await exchange.send_chunk(b"")
+
+
+@fault("br-bomb")
+async def br_bomb(exchange: Exchange, decoded_bytes: int) -> None:
+    """200, a small body under `Content-Encoding: br` that unpacks to DECODED_BYTES, all zero."""
+    packer = brotli.Compressor(quality=4)
+    packed, left = b"", decoded_bytes
+    while left:
+        block = bytes(min(left, 16 * BLOCK_BYTES))
+        packed, left = packed + packer.process(block), left - len(block)
+        await asyncio.sleep(0)
+    await exchange.answer(packed + packer.finish(), headers=[("Content-Encoding", "br")])
 
 
 # --- encoded ---------------------------------------------------------------------------------------------------

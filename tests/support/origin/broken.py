@@ -28,6 +28,13 @@ async def drop_after_headers(exchange: Exchange) -> None:
     exchange.drop()
 
 
+@fault("drop-in-headers")
+async def drop_in_headers(exchange: Exchange) -> None:
+    """A status line and one header, then FIN: the head never ends."""
+    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n")
+    exchange.drop()
+
+
 @fault("reset")
 async def reset(exchange: Exchange) -> None:
     """RST without a byte."""
