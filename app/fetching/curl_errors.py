@@ -75,6 +75,9 @@ _KINDS: dict[int, ErrorKind] = {
     ),
 }
 
+# Where libcurl says nothing: of a line of more than 100 KiB (CURL_MAX_HTTP_HEADER).
+_WORDS = {_E_TOO_LARGE: "a line of the answer's head is too long"}
+
 # What libcurl says under E_RECV_ERROR when bytes came that are no HTTP: the code alone does not tell.
 _MALFORMED = ("chunk", "header", "malformed", "invalid", "illegal", "http/")
 
@@ -88,7 +91,7 @@ class TransferError(Exception):
     """
 
     def __init__(self, code: int, message: str, *, is_connected: bool = True, in_answer: bool = False) -> None:
-        text = " ".join(message.split()) or f"libcurl's error {code}"
+        text = " ".join(message.split()) or _WORDS.get(code) or f"libcurl's error {code}"
         super().__init__(text[:500])
         self.code = code
         self.in_answer = in_answer
