@@ -159,7 +159,7 @@ class HubCurl:
                 self._let_loop_end()
 
     def soon(self, do: Callable[..., None], *arguments: object) -> None:
-        """Call `do` in the hub's thread when libcurl is off the stack. From anywhere, finalizers of other threads too."""
+        """Call `do` in the hub's thread when libcurl is off the stack. From anywhere, other threads too."""
         try:
             if _thread_id() == self._thread_id:
                 self._loop.run_callback(do, *arguments)
