@@ -104,9 +104,16 @@ class TransferError(Exception):
         text = str(self)
         return self.code in (_E_PROXY, pycurl.E_COULDNT_RESOLVE_PROXY) or "CONNECT tunnel" in text or "proxy" in text
 
+    @property
+    def is_about_response(self) -> bool:
+        """Whether libcurl, for want of a code, calls a header of the answer a bad argument."""
+        return self.code == pycurl.E_BAD_FUNCTION_ARGUMENT and "response header" in str(self)
+
     def _kind(self, text: str) -> ErrorKind:
         if "CONNECT tunnel" in text:
             return ErrorKind.CONNECT_FAILED
+        if self.is_about_response:
+            return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_RECV_ERROR and any(word in text.lower() for word in _MALFORMED):
             return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:
@@ -150,6 +157,6 @@ def _raised(error: TransferError, is_proxied: bool) -> RequestException:
         return requests.exceptions.ConnectionError(error)
     if error.in_answer:
         return ChunkedEncodingError(error)
-    if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT:
+    if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT and not error.is_about_response:
         return InvalidHeader(error)
     return requests.exceptions.ConnectionError(error)
