@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import memory, start
+from benchmarks import leaks, memory, start
 
-BENCHMARKS = {"memory": memory, "start": start}
+BENCHMARKS = {"leaks": leaks, "memory": memory, "start": start}
 
 
 def main() -> None:
@@ -28,6 +28,8 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     sys.stdout.write(BENCHMARKS[arguments.name].table(figures))
+    if figures.get("left"):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

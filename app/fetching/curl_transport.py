@@ -150,6 +150,9 @@ class CurlTransport:
             may_share=self._may_share(profile, url, host, port),
         )
         transfer.run(read_timeout_s)
+        if transfer.met_only_dead():
+            gone_s = name_s + transfer.curl.getinfo(pycurl.TOTAL_TIME)
+            transfer.run_afresh(read_timeout_s, _left_ms(timeout_s, gone_s))
         if telling is not None and (not transfer.code or transfer.is_connected()):
             _make_sure(telling)
         head = final_head(transfer.head)

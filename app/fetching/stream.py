@@ -65,6 +65,18 @@ class Stream(Transfer):
             self._set_fresh(length_bytes == 0 and method not in IDEMPOTENT_METHODS)
             self._sent_all = False
             self.curl.setopt(pycurl.INFILESIZE_LARGE, -1 if length_bytes is None else length_bytes)
+        self._start(chunks)
+        if chunks is None and self.met_only_dead():
+            self.clear_answer()
+            self._block_begin = 0
+            self._set_fresh(True)
+            self._start(None)
+        if not self._has_head:
+            raise self._error() if self.code else TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer")
+        self.answer_head = list(final_head(self.head))
+
+    def _start(self, chunks: Iterable[bytes] | None) -> None:
+        """Back when the head is here, or the end."""
         self._hub_curl.start(self)
         self.code = None
         try:
@@ -75,9 +87,6 @@ class Stream(Transfer):
         except BaseException:
             self.close()
             raise
-        if not self._has_head:
-            raise self._error() if self.code else TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer")
-        self.answer_head = list(final_head(self.head))
 
     def read(self) -> bytes:
         """The next piece of the body, of any size; empty at its end. Yields to the hub if none is here.

@@ -179,6 +179,20 @@ class Transfer:
             if self.code is None:
                 self.stop()
 
+    def met_only_dead(self) -> bool:
+        """Whether it ended because one reused connection after the other was dead, and libcurl, which takes the next
+        idle one and not a new one, gave up (CONN_MAX_RETRIES). Only what may be repeated ends so.
+        """
+        return self.code == pycurl.E_SEND_ERROR and self.message.startswith("Connection died")
+
+    def run_afresh(self, read_timeout_s: float | None, timeout_ms: int) -> None:
+        """`run` once more what has just ended, on a new connection."""
+        self.clear_answer()
+        self._position = 0
+        self._set_fresh(True)
+        self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        self.run(read_timeout_s)
+
     def wait(self) -> None:
         """Yield to the hub until `wake`."""
         self._waiter = getcurrent()
@@ -207,9 +221,13 @@ class Transfer:
 
     def clear(self) -> None:
         """Forget the last answer, so that an idle handle holds no memory."""
+        self.clear_answer()
+        self._body = b""
+
+    def clear_answer(self) -> None:
+        """Forget what has come."""
         self.head.clear()
         self.chunks.clear()
-        self._body = b""
 
     def timing(self, name_s: float) -> Timing:
         """Of the transfer that has ended."""

@@ -546,6 +546,22 @@ def test_a_get_on_a_connection_that_was_dead_is_sent_again(dying: RawOrigin, tra
     assert dying.requests["die"] == 2, "once on the old connection, once on a new one"
 
 
+@pytest.mark.parametrize("how", ["whole", "stream"])
+def test_any_number_of_dead_connections_is_no_failure(raw: RawOrigin, transport: CurlTransport, how: str) -> None:
+    """A server that was started anew has closed them all. libcurl tries five of them and gives up."""
+    gates = [gevent.spawn(get, transport, f"{raw.base}/ok?{number}") for number in range(8)]
+    gevent.joinall(gates, raise_error=True)
+    # Each of the eight connections is closed when the next request has come on it; a new one is not.
+    raw.scripts["ok"] = Script.of(b"", "close")
+    raw.first["ok"] = Script.of(OK, "keep")
+    if how == "whole":
+        assert get(transport, f"{raw.base}/ok") == b"ok"
+    else:
+        assert stream(raw, "ok").content == b"ok"
+    assert raw.requests["ok"] == 8 + 6 + 1
+    nothing_left(transport)
+
+
 # --- bodies that are made while they are sent --------------------------------------------------------------------
 
 

@@ -53,13 +53,15 @@ class Script:
 @dataclass
 class RawOrigin:
     """A running one. `requests` counts by name; `bytes_sent` is what the kernel has taken, by name; `connections` all
-    that were ever accepted; `heads` has the last request's, by name.
+    that were ever accepted; `heads` has the last request's, by name; `first` what is played in place of a script for a
+    connection's first request.
     """
 
     port: int
     scripts: dict[str, Script] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     bytes_sent: Counter[str] = field(default_factory=Counter)
+    first: dict[str, Script] = field(default_factory=dict)
     heads: dict[str, bytes] = field(default_factory=dict)
     connections: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -107,10 +109,11 @@ def running_raw_origin(
                     connection.recv(65_536)
                 _play(connection, greeting, origin, "greeting")
                 return
-            rest = b""
+            rest, played = b"", origin.first
             while True:
                 name, rest = _read_request(connection, rest, origin)
-                script = origin.scripts.get(name) or (make and make(name))
+                script = played.get(name) or origin.scripts.get(name) or (make and make(name))
+                played = {}
                 if script is None or not _play(connection, script, origin, name):
                     return
         except (OSError, _ClientLeft):
