@@ -17,7 +17,7 @@ import pycurl
 import pytest
 import requests
 from gevent import get_hub
-from greenlet import greenlet
+from greenlet import GreenletExit, greenlet
 
 from app.errors import FetchError
 from app.fetching import CurlAdapter, Session
@@ -79,9 +79,16 @@ def test_a_kill_before_the_first_turn_takes_no_name_along(raw: RawOrigin, transp
     transport._names = Names(look_up=lambda name: ["127.0.0.1"])
     url = f"http://site.example:{raw.port}/ok"
     transport._names.resolve("site.example")
-    victim = gevent.spawn(get, transport, url)
-    gevent.spawn(victim.kill)
-    victim.join()
+    victim = greenlet(lambda: get(transport, url), get_hub())
+
+    def begin_and_end() -> None:
+        victim.switch()
+        assert transport.hub_curl.in_flight == 1
+        victim.throw(GreenletExit)
+
+    get_hub().loop.run_callback(begin_and_end)
+    while not victim.dead:
+        gevent.sleep(0)
     assert transport.statistics().transfers.stopped == 1, "it had begun"
     assert get(transport, url) == b"ok"
     nothing_left(transport)
