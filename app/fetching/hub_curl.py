@@ -204,7 +204,9 @@ class HubCurl:
         # It tells no socket and no time any more: callbacks of a closed one return at once.
         self._let_go()
         for curl in (*self._active, *self._doomed):
-            self._take_out(curl)
+            # It may be closed because libcurl takes nothing any more.
+            with suppress(pycurl.error):
+                self._take_out(curl)
         self._end_all("closed while it was under way")
         self._multi.close()
         self._epoll.close()

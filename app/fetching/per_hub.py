@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gevent import get_hub
@@ -61,8 +62,11 @@ def of_this_hub(key: object, make: Callable[[], _T]) -> _T:
 
 
 def close_this_hub() -> None:
-    """Close all that this hub has here. Whoever destroys a hub calls it before. Does not yield; safe to call again."""
-    table = _table_of(get_hub())
+    """Close all that this hub has here. Does not yield; safe to call again. `Hub.destroy` calls it."""
+    _close(_table_of(get_hub()))
+
+
+def _close(table: _Table) -> None:
     for kept in list(table.kept.values()):
         kept.close()
     table.kept.clear()
@@ -73,7 +77,15 @@ def _table_of(hub: Hub) -> _Table:
     if table is None:
         table = hub.__dict__[_TABLE] = _Table()
         _tables.add(table)
+        hub.__dict__["destroy"] = partial(_destroy, hub, table)
     return table
+
+
+def _destroy(hub: Hub, table: _Table, destroy_loop: bool | None = None) -> None:
+    """In place of the hub's own method, for whoever calls it: gevent's thread pool does for each of its threads."""
+    if hub.loop is not None:
+        _close(table)
+    type(hub).destroy(hub, destroy_loop)
 
 
 def _hold_all() -> None:

@@ -382,7 +382,10 @@ def test_an_answer_read_in_another_thread_says_so(raw: RawOrigin, transport: Cur
 # --- threads and hubs --------------------------------------------------------------------------------------------
 
 
-def test_each_thread_has_connections_of_its_own_and_leaves_none(raw: RawOrigin) -> None:
+@pytest.mark.parametrize("closes_first", [True, False])
+def test_each_thread_has_connections_of_its_own_and_leaves_none(raw: RawOrigin, closes_first: bool) -> None:
+    """Once its hub is destroyed, with transfers under way or not."""
+
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
 
@@ -390,7 +393,11 @@ def test_each_thread_has_connections_of_its_own_and_leaves_none(raw: RawOrigin) 
         session = Session()
         jobs = [gevent.spawn(session.fetch, f"{raw.base}/ok?n={n}") for n in range(20)]
         results += [job.get().body for job in jobs]
-        close_this_hub()
+        left = gevent.spawn(session.fetch, f"{raw.base}/silent")
+        gevent.sleep(0)
+        if closes_first:
+            left.kill()
+            close_this_hub()
         get_hub().destroy(destroy_loop=True)
 
     def round_of_threads() -> None:
