@@ -194,10 +194,14 @@ class Transfer:
         self.run(read_timeout_s)
 
     def wait(self) -> None:
-        """Yield to the hub until `wake`."""
-        self._waiter = getcurrent()
+        """Yield to the hub until `wake`. Raises RuntimeError in the hub itself, which would wait for its own turn."""
+        hub = self._hub_curl.hub
+        waiter = getcurrent()
+        if waiter is hub:
+            raise RuntimeError("a callback of the event loop can't wait for an answer; spawn a greenlet")
+        self._waiter = waiter
         try:
-            self._hub_curl.hub.switch()
+            hub.switch()
         finally:
             self._waiter = None
 

@@ -115,6 +115,40 @@ def test_kills_at_any_turn_leave_nothing(raw: RawOrigin, transport: CurlTranspor
     assert get(transport, f"{raw.base}/ok") == b"ok"
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 20, 60])
+def test_kills_of_streams_at_any_turn_leave_nothing(raw: RawOrigin, transport: CurlTransport, turns: int) -> None:
+    """While they are read, and while a body is made and sent."""
+
+    def read() -> None:
+        for _ in stream(raw, "large").iter_content(1_000):
+            gevent.sleep(0)
+
+    def send() -> None:
+        _session().post(f"{raw.base}/silent", data=_made(1_000_000), timeout=HANG_GUARD_S)
+
+    victims = [gevent.spawn(job) for job in (read, send) * 5]
+    for _ in range(turns):
+        gevent.sleep(0)
+    gevent.killall(victims)
+    del victims
+    gc.collect()
+    gevent.sleep(0)
+    nothing_left(transport)
+    assert get(transport, f"{raw.base}/ok") == b"ok"
+
+
+def test_the_hub_itself_waits_for_nothing(
+    raw: RawOrigin, transport: CurlTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(get_hub(), "handle_error", lambda *error: raised.append(error[1]))
+    get_hub().loop.run_callback(get, transport, f"{raw.base}/ok")
+    while not raised:
+        gevent.sleep(0)
+    assert raised == [RuntimeError]
+    nothing_left(transport)
+
+
 def test_timeouts_are_told_from_each_other(raw: RawOrigin, transport: CurlTransport) -> None:
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.02):
         get(transport, f"{raw.base}/silent", timeout_s=HANG_GUARD_S)
