@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fetch, memory, start
+from benchmarks import fetch, leaks, memory, start
 
-BENCHMARKS = {"fetch": fetch, "memory": memory, "start": start}
+BENCHMARKS = {"fetch": fetch, "leaks": leaks, "memory": memory, "start": start}
 _INTERRUPTED = 130
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     sys.stdout.write(BENCHMARKS[arguments.name].table(figures))
     if figures.get("interrupted"):
         sys.exit(_INTERRUPTED)
-    if figures.get("failed"):
+    if figures.get("failed") or figures.get("left"):
         sys.exit(1)
 
 

@@ -75,6 +75,9 @@ _KINDS: dict[int, ErrorKind] = {
     ),
 }
 
+# Where libcurl says nothing: of a line of more than 100 KiB (CURL_MAX_HTTP_HEADER).
+_WORDS = {_E_TOO_LARGE: "a line of the answer's head is too long"}
+
 # What libcurl says under E_RECV_ERROR when bytes came that are no HTTP: the code alone does not tell.
 _MALFORMED = ("chunk", "header", "malformed", "invalid", "illegal", "http/")
 
@@ -94,7 +97,7 @@ class TransferError(Exception):
     """
 
     def __init__(self, code: int, message: str, *, is_connected: bool = True, in_answer: bool = False) -> None:
-        text = " ".join(message.split()) or f"libcurl's error {code}"
+        text = " ".join(message.split()) or _WORDS.get(code) or f"libcurl's error {code}"
         super().__init__(text[:500])
         self.code = code
         self.in_answer = in_answer
@@ -109,9 +112,16 @@ class TransferError(Exception):
         text = str(self)
         return self.code in (_E_PROXY, pycurl.E_COULDNT_RESOLVE_PROXY) or "CONNECT tunnel" in text or "proxy" in text
 
+    @property
+    def is_about_response(self) -> bool:
+        """Whether libcurl, for want of a code, calls a header of the answer a bad argument."""
+        return self.code == pycurl.E_BAD_FUNCTION_ARGUMENT and "response header" in str(self)
+
     def _kind(self, text: str) -> ErrorKind:
         if "CONNECT tunnel" in text:
             return ErrorKind.CONNECT_FAILED
+        if self.is_about_response:
+            return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_RECV_ERROR and any(word in text.lower() for word in _MALFORMED):
             return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:
@@ -161,6 +171,6 @@ def _raised(error: TransferError, is_proxied: bool) -> RequestException:
         return InvalidHeader(error)
     if error.in_answer:
         return ChunkedEncodingError(error)
-    if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT:
+    if error.code == pycurl.E_BAD_FUNCTION_ARGUMENT and not error.is_about_response:
         return InvalidHeader(error)
     return requests.exceptions.ConnectionError(error)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pycurl
 import requests
 from requests.cookies import extract_cookies_to_jar
 
@@ -83,6 +84,9 @@ class CurlFetcher:
                 connect_timeout_s=CONNECT_TIMEOUT_S if left_s > CONNECT_TIMEOUT_S else None,
             )
         except TransferError as error:
+            if error.code == pycurl.E_OPERATION_TIMEDOUT and left_s <= CONNECT_TIMEOUT_S:
+                # Not connected, but that had no limit of its own: it is the deadline.
+                raise FetchError(ErrorKind.TIMEOUT, str(error)) from error
             raise self._failed(error) from error
         if answer.error is not None:
             raise self._failed(answer.error)
@@ -168,7 +172,7 @@ class CurlVisit(Visit):
         answer = self._fetcher.exchange(method, target, lines, body, self._deadline_s)
         page = Page.of_answer(answer, method, url, lambda: request)
         self._fetcher._read(page, answer)
-        if page.is_redirect:
+        if page.is_redirect and page.headers["location"]:
             # What is only passed through is not worth the memory: requests keeps every hop in `history`.
             page._content = b""
         extract_cookies_to_jar(self.cookies, request, page.raw)

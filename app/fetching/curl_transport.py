@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -64,6 +64,26 @@ class Answer(msgspec.Struct):
         return names_header(self.head, header)
 
 
+class _Told:
+    """One name as libcurl was told it. is_sure: a transfer that brought it along has begun, so libcurl has taken it in.
+
+    One that was taken back before its first turn has told nothing.
+    """
+
+    __slots__ = ("addresses", "is_sure")
+
+    def __init__(self, addresses: tuple[str, ...]) -> None:
+        self.addresses = addresses
+        self.is_sure = False
+
+
+class _Telling(NamedTuple):
+    """What a transfer has to tell: lines of CURLOPT_RESOLVE(3), and what becomes sure with them."""
+
+    lines: list[str]
+    told: list[_Told]
+
+
 class TransportStatistics(msgspec.Struct, frozen=True):
     """A snapshot. idle_handles: easy handles that wait for their next transfer."""
 
@@ -85,7 +105,8 @@ class CurlTransport:
         self._names = Names()
         # Mutable state, changed in this hub's thread only.
         self._idle: dict[Profile, list[Transfer]] = {}
-        self._told: dict[tuple[str, int], tuple[str, ...]] = {}  # what libcurl knows by now, the oldest first
+        self._told: dict[tuple[str, int], _Told] = {}  # what libcurl may know, the oldest first
+        self._singles: set[tuple[str, int]] = set()  # hosts that speak TLS and no HTTP/2
         self._literals: set[str] = set()  # hosts that are addresses, and judged
         self._open_socket = self._judge_and_open if self._is_limited else None
 
@@ -117,7 +138,7 @@ class CurlTransport:
         Raises TransferError if no whole head came, FetchError for a name without addresses or a denied address,
         InvalidRequest for what can't be a host.
         """
-        name_s, resolve = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
+        name_s, telling = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
         transfer = self._take(profile)
         transfer.is_numeric = self._is_numeric(profile, host)
         transfer.prepare(
@@ -127,9 +148,15 @@ class CurlTransport:
             body=body,
             timeout_ms=_left_ms(timeout_s, name_s),
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
-            resolve=resolve,
+            resolve=telling and telling.lines,
+            may_share=self._may_share(profile, url, host, port),
         )
         transfer.run(read_timeout_s)
+        if transfer.met_only_dead():
+            gone_s = name_s + transfer.curl.getinfo(pycurl.TOTAL_TIME)
+            transfer.run_afresh(read_timeout_s, _left_ms(timeout_s, gone_s))
+        if telling is not None and (not transfer.code or transfer.is_connected()):
+            _make_sure(telling)
         head = final_head(transfer.head)
         error = None
         if transfer.code:
@@ -142,7 +169,9 @@ class CurlTransport:
             self._put_back(transfer, profile)
             raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer", in_answer=has_begun)
         chunks = transfer.chunks
-        answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, transfer.timing(name_s))
+        timing = transfer.timing(name_s)
+        answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, timing)
+        self._learn(url, host, port, timing.protocol)
         self._put_back(transfer, profile)
         return answer
 
@@ -165,7 +194,7 @@ class CurlTransport:
         chunks        iterable of bytes, the body to be sent; what it raises is raised here
         length_bytes  of all of them, None if not known
         """
-        name_s, resolve = self._resolve(profile, host, port, connect_timeout_s)
+        name_s, telling = self._resolve(profile, host, port, connect_timeout_s)
         stream = Stream(self.hub_curl, profile, self._open_socket)
         stream.is_numeric = self._is_numeric(profile, host)
         stream.prepare(
@@ -173,9 +202,13 @@ class CurlTransport:
             url,
             headers,
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
-            resolve=resolve,
+            resolve=telling and telling.lines,
+            may_share=self._may_share(profile, url, host, port),
         )
         stream.open(chunks, length_bytes, read_timeout_s)
+        if telling is not None:
+            _make_sure(telling)
+        self._learn(url, host, port, stream.protocol())
         return stream
 
     def statistics(self) -> TransportStatistics:
@@ -198,7 +231,8 @@ class CurlTransport:
     def abandon(self) -> None:
         """In a forked child: see HubCurl.abandon."""
         self.hub_curl.abandon()
-        self._names.close()
+        if self.hub_curl.is_of_this_thread:
+            self._names.abandon()
         self._idle.clear()
 
     # --- handles -----------------------------------------------------------------------------------------------------
@@ -221,9 +255,28 @@ class CurlTransport:
         assert transfer.code is not None
         return TransferError(transfer.code, transfer.message, is_connected=transfer.is_connected(), in_answer=in_answer)
 
+    # --- connections that are shared --------------------------------------------------------------------------------
+
+    def _may_share(self, profile: Profile, url: str, host: str, port: int) -> bool:
+        """Whether to wait for a connection that is being made to this host, since it may turn out to be HTTP/2.
+
+        Not without TLS: libcurl would wait for the first whole answer there, since that might be an upgrade. Nor where
+        HTTP/2 was not agreed on before: those that wait are let go one by one, each when the last one is connected.
+        """
+        return profile.http != "1.1" and url.startswith("https:") and (host, port) not in self._singles
+
+    def _learn(self, url: str, host: str, port: int, protocol: str) -> None:
+        if url.startswith("https:"):
+            if protocol in ("HTTP/1.0", "HTTP/1.1"):
+                if len(self._singles) >= _NAMES_KEPT:
+                    self._singles.clear()
+                self._singles.add((host, port))
+            else:
+                self._singles.discard((host, port))
+
     # --- names and addresses -----------------------------------------------------------------------------------------
 
-    def _resolve(self, profile: Profile, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
+    def _resolve(self, profile: Profile, host: str, port: int, limit_s: float | None) -> tuple[float, _Telling | None]:
         """Seconds that it took, and what libcurl is to be told, None for nothing new."""
         if not profile.proxy:
             if host in self._literals:
@@ -243,7 +296,7 @@ class CurlTransport:
             left_s = None if limit_s is None else max(0.001, limit_s - name_s)
             more_s, more = self._tell(host, port, left_s)
             name_s += more_s
-            told = (told or []) + (more or []) or None
+            told = _Telling(told.lines + more.lines, told.told + more.told) if told and more else told or more
         return name_s, told
 
     def _is_numeric(self, profile: Profile, host: str) -> bool:
@@ -255,14 +308,14 @@ class CurlTransport:
         proxy = urlsplit(profile.proxy).hostname or ""
         return ":" in proxy or _NUMERIC.search(proxy) is not None
 
-    def _tell(self, host: str, port: int, limit_s: float | None) -> tuple[float, list[str] | None]:
+    def _tell(self, host: str, port: int, limit_s: float | None) -> tuple[float, _Telling | None]:
         bare = host[1:-1] if host[:1] == "[" else host
         began_s = time.monotonic()
         addresses = self._names.known(bare)
         if addresses is None:
             addresses = self._look_up(bare, limit_s)
         known = self._told.get((host, port))
-        if known is addresses:
+        if known is not None and known.addresses is addresses and known.is_sure:
             return 0.0, None
         name_s = time.monotonic() - began_s
         vetted = self._vet(bare, addresses)
@@ -271,20 +324,20 @@ class CurlTransport:
                 self._literals.clear()
             self._literals.add(host)
             return 0.0, None
-        told = []
-        if known is not None:
-            del self._told[host, port]
-        elif len(self._told) >= max(_NAMES_KEPT, 2 * self.hub_curl.in_flight):
-            old_host, old_port = next(iter(self._told))
-            del self._told[old_host, old_port]
-            told.append(f"-{old_host}:{old_port}")
-        self._told[host, port] = addresses
         # A zone can't be told to libcurl. Such an address is of use on one link only.
         usable = [f"[{address}]" if ":" in address else address for address in vetted if "%" not in address]
         if not usable:
             raise TransferError(pycurl.E_COULDNT_CONNECT, f"{bare} has link-local addresses only", is_connected=False)
-        told.append(f"{host}:{port}:{','.join(usable)}")
-        return name_s, told
+        lines = [f"{host}:{port}:{','.join(usable)}"]
+        if known is None or known.addresses is not addresses:
+            if known is not None:
+                del self._told[host, port]
+            elif len(self._told) >= max(_NAMES_KEPT, 2 * self.hub_curl.in_flight):
+                old_host, old_port = next(iter(self._told))
+                del self._told[old_host, old_port]
+                lines.append(f"-{old_host}:{old_port}")
+            known = self._told[host, port] = _Told(addresses)
+        return name_s, _Telling(lines, [known])
 
     def _look_up(self, host: str, limit_s: float | None) -> tuple[str, ...]:
         if limit_s is None:
@@ -315,8 +368,17 @@ class CurlTransport:
             text = text.decode("ascii", "replace")
         if self.policy.decide((text,)).denial is not None:
             return pycurl.SOCKET_BAD
-        descriptor: int = _socket(address.family, address.socktype, address.protocol).detach()
+        try:
+            descriptor: int = _socket(address.family, address.socktype, address.protocol).detach()
+        except OSError as error:
+            _log.error("no socket: %s", error)
+            return pycurl.SOCKET_BAD
         return descriptor
+
+
+def _make_sure(telling: _Telling) -> None:
+    for told in telling.told:
+        told.is_sure = True
 
 
 def _proxy_port(scheme: str) -> int:

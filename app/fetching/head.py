@@ -1,7 +1,7 @@
 """Head: the status line and the headers of an answer, from the lines that libcurl hands over.
 
-Lines come with their line ends, in order, blocks ended by an empty line: interim answers (1xx), perhaps a proxy's
-answer to CONNECT, the answer's own head, perhaps trailers. Bytes are latin-1, as in http.client and so in requests.
+Lines come with their line ends, in order, blocks ended by an empty line: interim answers (1xx), the answer's own
+head, perhaps trailers, which may look like anything. Bytes are latin-1, as in http.client and so in requests.
 """
 
 from __future__ import annotations
@@ -15,23 +15,41 @@ _END = (b"\r\n", b"\n")
 
 def final_head(lines: Sequence[bytes]) -> Sequence[bytes]:
     """The lines of the final answer's head: its status line first, the empty line last; empty if none came whole."""
-    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1:
+    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1 and is_final(lines[0]):
         return lines
-    found: Sequence[bytes] = ()
     begin = 0
-    for place, line in enumerate(lines):
-        if line in _END:
-            block = lines[begin : place + 1]
-            begin = place + 1
-            if block[0].startswith(b"HTTP/") and not 100 <= status_of(block) < 200:
-                found = block
-    return found
+    while (end := _end_of_block(lines, begin)) is not None:
+        if is_final(lines[begin]):
+            return lines[begin:end]
+        begin = end
+    return ()
+
+
+def is_final(line: bytes) -> bool:
+    """Whether that first line of a block begins an answer that no other one follows.
+
+    None does after 101, which nobody asked for: libcurl, like http.client, takes what comes then for a body. What
+    libcurl refuses right afterwards (a status below 100, or no status line at all) begins none.
+    """
+    status = status_of((line,))
+    return status >= 200 or status == 101
+
+
+def _end_of_block(lines: Sequence[bytes], begin: int) -> int | None:
+    for place in range(begin, len(lines)):
+        if lines[place] in _END:
+            return place + 1
+    return None
 
 
 def status_of(head: Sequence[bytes]) -> int:
-    """The status code of a head's first line, which libcurl has checked."""
+    """The status code of a head's first line; 0 if there is none."""
     first = head[0]
-    return int(first[9:12] if first.startswith(b"HTTP/1.") else first.split(None, 2)[1])
+    code = first[9:12] if first.startswith(b"HTTP/1.") else first[5:].split(None, 2)[1:2]
+    try:
+        return int(code if isinstance(code, bytes) else code[0])
+    except (ValueError, IndexError):
+        return 0
 
 
 def reason_of(head: Sequence[bytes]) -> str:
@@ -58,7 +76,7 @@ def fields_of(head: Sequence[bytes]) -> list[list[str]]:
             continue
         name, colon, value = text.partition(":")
         if colon:
-            fields.append([name.rstrip(), value.strip(" \t")])
+            fields.append([name, value.strip(" \t")])
     return fields
 
 

@@ -5,7 +5,9 @@ The law: libcurl never waits, and nothing switches while libcurl is on the stack
 - libcurl tells us which sockets it waits for; they sit in one epoll set, and the hub watches that set alone.
 - `_turn` runs in the hub: it tells libcurl which sockets are ready (or that time has passed), takes the transfers that
   have ended out of the multi handle, and only then switches to the greenlets that wait for them.
-- Callbacks of libcurl note what happened and return. Whoever shall be woken by one is woken by the turn's end.
+- Callbacks of libcurl note what happened and return. Whoever shall be woken by one is woken by the turn's end, and
+  what must not be done inside of one (a finalizer may run anywhere, in any thread) is done by then.
+- A callback never fails: libcurl would give up every transfer of the multi handle, and no timer would ring again.
 
 Source: libcurl's multi_socket API: curl_multi_socket_action(3), CURLMOPT_SOCKETFUNCTION(3), CURLMOPT_TIMERFUNCTION(3).
 """
@@ -13,8 +15,13 @@ Source: libcurl's multi_socket API: curl_multi_socket_action(3), CURLMOPT_SOCKET
 from __future__ import annotations
 
 import ctypes
+import logging
 import select
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +30,12 @@ from gevent import get_hub
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
+from app.fetching.curl_errors import TransferError
+
+_log = logging.getLogger("percore.fetching")
+
 _epoll = get_original("select", "epoll")
+_thread_id: Callable[[], int] = get_original("_thread", "get_ident")
 
 _MASKS = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -90,8 +102,12 @@ class HubCurl:
         # Mutable state, changed in this hub's thread only.
         self._masks: dict[int, int] = {}  # socket -> what libcurl waits for
         self._active: dict[pycurl.Curl, Transferred] = {}
-        self._woken: list[Transferred] = []  # to be woken at the end of this turn
+        self._doomed: dict[pycurl.Curl, Transferred] = {}  # stopped when it could not be taken out of the multi handle
+        self._woken: deque[Transferred] = deque()  # to be woken at the end of this turn
+        self._raised: BaseException | None = None  # in a callback, to be raised outside of libcurl
         self._is_turning = False
+        self._is_inside = False  # libcurl is on the stack
+        self._has_unread = False  # libcurl may have ended transfers that we have not asked for
         self._turn_wanted = False  # libcurl has something to do without any socket or time
         self._turn_planned = False  # and the loop will call us for it
         self._due_s: float | None = None  # when libcurl wants to be called next
@@ -99,28 +115,70 @@ class HubCurl:
         self._timer: Any = None
         self._closed = False
         self._started = self._succeeded = self._failed = self._stopped = 0
-        self._watcher = self._loop.io(self._epoll.fileno(), 1)
+        self._thread_id = _thread_id()
+        # It keeps the loop alive only while there are transfers: gevent.wait() shall end.
+        self._watcher: Any = self._loop.io(self._epoll.fileno(), 1, ref=False)
+        self._holds_loop = False
         self._watcher.start(self._turn)
 
     def start(self, transfer: Transferred) -> None:
-        """Hand a transfer to libcurl. `ended` is called once, unless `stop` comes first. Does not yield."""
-        self._active[transfer.curl] = transfer
-        self._started += 1
+        """Hand a transfer to libcurl. `ended` is called once, unless `stop` comes first. Does not yield.
+
+        Raises TransferError if this was closed.
+        """
+        if self._closed:
+            raise TransferError(pycurl.E_ABORTED_BY_CALLBACK, "the transport is closed", is_connected=False)
+        self._is_inside = True
         try:
             self._multi.add_handle(transfer.curl)
-        except BaseException:
-            del self._active[transfer.curl]
-            raise
+        finally:
+            self._is_inside = False
+        self._active[transfer.curl] = transfer
+        self._started += 1
+        if not self._holds_loop:
+            self._holds_loop = self._watcher.ref = True
 
     def stop(self, transfer: Transferred) -> None:
         """Take a transfer back, if libcurl still has it; its connection is closed if it was in use. Does not yield.
 
-        Not from inside a callback of libcurl.
+        It may be called anywhere, also by a finalizer inside a callback of libcurl or in another thread. There it
+        takes effect a little later, and the handle must not be used again.
         """
-        if self._active.pop(transfer.curl, None) is not None:
-            self._stopped += 1
-            if not self._closed:
-                self._multi.remove_handle(transfer.curl)
+        if _thread_id() != self._thread_id:
+            self.soon(self.stop, transfer)
+            return
+        if self._active.pop(transfer.curl, None) is None:
+            return
+        self._stopped += 1
+        if self._is_inside:
+            self._doomed[transfer.curl] = transfer
+            self._plan_turn()
+        elif not self._closed:
+            self._take_out(transfer.curl)
+            if not self._active:
+                self._let_loop_end()
+
+    def soon(self, do: Callable[..., None], *arguments: object) -> None:
+        """Call `do` in the hub's thread when libcurl is off the stack. From anywhere, other threads too."""
+        try:
+            if _thread_id() == self._thread_id:
+                self._loop.run_callback(do, *arguments)
+            else:
+                self._loop.run_callback_threadsafe(do, *arguments)
+        except (AttributeError, ValueError):
+            pass  # the loop was destroyed, and nothing goes on any more
+
+    def pause(self, transfer: Transferred, directions: int) -> None:
+        """Hold up or go on: see curl_easy_pause(3). Raises pycurl.error. Does not yield."""
+        if _thread_id() != self._thread_id:
+            raise RuntimeError("this answer is read in another thread than it was asked for")
+        self._is_inside = True
+        try:
+            transfer.curl.pause(directions)
+        finally:
+            self._is_inside = False
+            self._turn_wanted = True
+            self._plan_turn()
 
     def wake_soon(self, transfer: Transferred) -> None:
         """Wake whoever waits for this transfer once libcurl is off the stack. For callbacks."""
@@ -143,29 +201,33 @@ class HubCurl:
         if self._closed:
             return
         self._closed = True
-        for curl, transfer in list(self._active.items()):
-            self._multi.remove_handle(curl)
-            del self._active[curl]
-            transfer.ended(pycurl.E_ABORTED_BY_CALLBACK, "closed while it was under way")
-            self._loop.run_callback(transfer.wake)
+        # It tells no socket and no time any more: callbacks of a closed one return at once.
         self._let_go()
+        for curl in (*self._active, *self._doomed):
+            # It may be closed because libcurl takes nothing any more.
+            with suppress(pycurl.error):
+                self._take_out(curl)
+        self._end_all("closed while it was under way")
         self._multi.close()
         self._epoll.close()
 
     def abandon(self) -> None:
         """In a forked child: leave everything to the parent, whose connections they are, and never touch it again.
 
-        Ending the multi handle would say goodbye on the parent's TLS and HTTP/2 connections.
+        Ending the multi handle would say goodbye on the parent's TLS and HTTP/2 connections. The child keeps copies
+        of their descriptors until it ends or executes a program.
         """
+        if self._closed:
+            return
         self._closed = True
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._multi))
+        for curl in (*self._active, *self._doomed):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(curl))
         self._epoll.close()
-        for transfer in list(self._active.values()):
-            transfer.ended(pycurl.E_ABORTED_BY_CALLBACK, "the process was forked while it was under way")
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(transfer.curl))
-            self._loop.run_callback(transfer.wake)
-        self._active.clear()
+        if _thread_id() != self._thread_id:
+            return  # of a thread that is not there any more
         self._let_go()
+        self._end_all("the process was forked while it was under way")
 
     @property
     def in_flight(self) -> int:
@@ -173,9 +235,37 @@ class HubCurl:
         return len(self._active)
 
     @property
+    def is_of_this_thread(self) -> bool:
+        """Whether this is the thread of its hub."""
+        return _thread_id() == self._thread_id
+
+    @property
     def is_closed(self) -> bool:
         """Whether it can be used no more."""
         return self._closed
+
+    def _end_all(self, why: str) -> None:
+        for transfer in list(self._active.values()):
+            transfer.ended(pycurl.E_ABORTED_BY_CALLBACK, why)
+            self._loop.run_callback(transfer.wake)
+        self._failed += len(self._active)
+        self._active.clear()
+        self._doomed.clear()
+
+    def _take_out(self, curl: pycurl.Curl) -> None:
+        """Out of the multi handle. libcurl may have something to do afterwards for those that wait in line."""
+        self._is_inside = True
+        try:
+            self._multi.remove_handle(curl)
+        finally:
+            self._is_inside = False
+        if not self._closed:
+            self._turn_wanted = True
+            self._plan_turn()
+
+    def _let_loop_end(self) -> None:
+        if self._holds_loop and not self._closed:
+            self._holds_loop = self._watcher.ref = False
 
     def _let_go(self) -> None:
         self._watcher.stop()
@@ -189,29 +279,52 @@ class HubCurl:
     # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
 
     def _on_socket(self, event: int, descriptor: int, multi: object, data: object) -> None:
-        if event == pycurl.POLL_REMOVE:
-            if self._masks.pop(descriptor, None) is not None:
-                self._epoll.unregister(descriptor)
+        if self._closed:
             return
-        mask = _MASKS[event]
-        before = self._masks.get(descriptor)
-        if before is None:
-            self._epoll.register(descriptor, mask)
-        elif before != mask:
-            self._epoll.modify(descriptor, mask)
-        self._masks[descriptor] = mask
+        try:
+            mask = _MASKS.get(event, 0)
+            before = self._masks.get(descriptor)
+            if mask == before:
+                return
+            if not mask:
+                if before is not None:
+                    del self._masks[descriptor]
+                    self._epoll.unregister(descriptor)
+                return
+            self._masks[descriptor] = mask
+            if before is None:
+                self._epoll.register(descriptor, mask)
+            else:
+                self._epoll.modify(descriptor, mask)
+        except OSError as error:
+            # The kernel will watch no more (its limits, above all). Who waits for that socket has a deadline.
+            _log.error("a socket can't be watched: %s", error)
+            self._masks.pop(descriptor, None)
+        except BaseException as error:
+            # A signal's: KeyboardInterrupt, most likely. It is raised in the hub, and this is done all the same.
+            self._raised = error
+            self._masks.pop(descriptor, None)
+            with suppress(OSError):
+                self._epoll.unregister(descriptor)
+            self._on_socket(event, descriptor, multi, data)
 
     def _on_timer(self, timeout_ms: int) -> None:
-        if timeout_ms == 0:
-            self._turn_wanted = True
-            self._plan_turn()
-        elif timeout_ms < 0:
-            self._due_s = None
-        else:
-            self._due_s = time.monotonic() + timeout_ms / 1000
-            # A timer that rings too early is let ring: most are pushed back again and again, as deadlines are.
-            if self._armed_s is None or self._due_s < self._armed_s:
-                self._arm(timeout_ms / 1000)
+        if self._closed:
+            return
+        try:
+            if timeout_ms == 0:
+                self._turn_wanted = True
+                self._plan_turn()
+            elif timeout_ms < 0:
+                self._due_s = None
+            else:
+                self._due_s = time.monotonic() + timeout_ms / 1000
+                # A timer that rings too early is let ring: most are pushed back again and again, as deadlines are.
+                if self._armed_s is None or self._due_s < self._armed_s:
+                    self._arm(timeout_ms / 1000)
+        except BaseException as error:
+            self._raised = error
+            self._on_timer(timeout_ms)
 
     # --- in the hub --------------------------------------------------------------------------------------------------
 
@@ -224,7 +337,7 @@ class HubCurl:
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
-        self._timer = self._loop.timer(after_s)
+        self._timer = self._loop.timer(after_s, ref=False)
         # update: the loop's idea of now may be as old as the last long stage.
         self._timer.start(self._on_ring, update=True)
         self._armed_s = time.monotonic() + after_s
@@ -238,7 +351,6 @@ class HubCurl:
         if early_s > 0:
             self._arm(early_s)
             return
-        # Never early: libcurl would find nothing to do, and not tell the same moment a second time.
         self._due_s = None
         self._turn_wanted = True
         self._turn()
@@ -247,43 +359,62 @@ class HubCurl:
         self._turn_planned = False
         if self._closed or self._is_turning:
             return
+        self._is_turning = self._is_inside = self._has_unread = True
         act = self._multi.socket_action
-        self._is_turning = True
         try:
             for descriptor, events in self._epoll.poll(0, _EVENTS_PER_TURN):
                 act(descriptor, _ACTIONS[events & 31])
+            self._is_inside = False
             self._collect()
             for _ in range(_ROUNDS_PER_TURN):
                 if not self._turn_wanted or self._closed:
                     break
                 self._turn_wanted = False
+                self._is_inside = self._has_unread = True
                 act(pycurl.SOCKET_TIMEOUT, 0)
+                self._is_inside = False
                 self._collect()
+        except pycurl.error as error:
+            # libcurl has given up this multi handle. Whoever fetches next gets another one.
+            self._is_inside = False
+            _log.error("libcurl gave up its transfers: %s", error)
+            self.close()
         finally:
-            self._is_turning = False
-            if (self._turn_wanted or self._woken) and not self._closed:
-                self._plan_turn()
+            self._is_turning = self._is_inside = False
+            if not self._closed:
+                if not self._active:
+                    self._let_loop_end()
+                if self._turn_wanted or self._has_unread or self._woken or self._doomed:
+                    self._plan_turn()
+            if self._raised is not None:
+                raised, self._raised = self._raised, None
+                self.hub.handle_error(self, type(raised), raised, raised.__traceback__)
 
     def _collect(self) -> None:
-        """Take what has ended out of the multi handle, then wake whoever waits for it."""
-        multi, active = self._multi, self._active
-        _, succeeded, failed = multi.info_read()
-        woken: list[Transferred] = self._woken
-        self._woken = []
-        for curl in succeeded:
+        """Take what has ended out of the multi handle, then wake whoever waits for it.
+
+        Whatever is raised on the way, nobody who is to be woken is forgotten: what is left is for the next turn.
+        """
+        active, doomed, woken, multi = self._active, self._doomed, self._woken, self._multi
+        _, succeeded, failed = self._multi.info_read()
+        self._has_unread = False
+        self._is_inside = True
+        for curl, code, message in chain(((curl, 0, "") for curl in succeeded), failed):
             multi.remove_handle(curl)
-            transfer = active.pop(curl)
-            transfer.ended(0, "")
-            woken.append(transfer)
-        for curl, code, message in failed:
-            multi.remove_handle(curl)
-            transfer = active.pop(curl)
+            transfer = active.pop(curl, None)
+            if transfer is None:
+                doomed.pop(curl, None)  # it was stopped, and came to its end meanwhile
+                continue
             transfer.ended(code, message)
             woken.append(transfer)
+        while doomed:
+            multi.remove_handle(doomed.popitem()[0])
+        self._is_inside = False
         self._succeeded += len(succeeded)
         self._failed += len(failed)
         # From here on greenlets run: they may stop transfers, begin others, close everything.
-        for transfer in woken:
+        for _ in range(len(woken)):
+            transfer = woken.popleft()
             try:
                 transfer.wake()
             except BaseException as error:

@@ -267,6 +267,13 @@ class Names:
             _dismiss(self._pool)
             self._pool = None
 
+    def abandon(self) -> None:
+        """`close` in a forked child: it has none of the threads, and a lock of theirs may be held for ever."""
+        if self._pool is not None:
+            self._pool.fork_watcher.close()
+            self._pool = None
+        self.close()
+
     def _asked(self, name: str) -> _LookUp:
         """The look-up of `name`: the one there is, else a new one."""
         if self._closed:

@@ -21,6 +21,7 @@ from app.fetching.dialing import Dialer, DialingAdapter
 from app.fetching.errormap import fetch_error
 from app.fetching.page import Page
 from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time
+from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.addresses import AddressPolicy
 
@@ -35,7 +36,8 @@ def fetch_plainly(parent: Parent, request: Request, proxies: dict[str, str], tim
             response = visit.send(
                 prepared,
                 stream=True,
-                timeout=(min(CONNECT_TIMEOUT_S, timeout_s), None),
+                # Not both at the same moment: what is out of time in all is no matter of connecting.
+                timeout=(CONNECT_TIMEOUT_S if timeout_s > CONNECT_TIMEOUT_S else None, None),
                 proxies=proxies,
                 verify=parent.verify,
                 cert=parent.cert,
@@ -105,4 +107,10 @@ class PlainVisit(Visit):
         self.hooks = {"response": [self._on_response]}
 
     def _on_response(self, response: requests.Response, **_: object) -> None:
-        self.read_body(response)
+        try:
+            self.read_body(response)
+        except requests.RequestException:
+            raise
+        except ValueError as error:
+            # urllib3 takes a chunk's negative size for a number of bytes to read.
+            raise FetchError(ErrorKind.BAD_RESPONSE, f"the body's framing is broken: {error}") from error

@@ -14,9 +14,10 @@ from typing import Any
 import pycurl
 
 from app.fetching.curl_errors import TransferError
-from app.fetching.head import final_head, status_of
+from app.fetching.head import final_head, is_final, status_of
 from app.fetching.hub_curl import HubCurl
 from app.fetching.transfer import Patience, Profile, Transfer
+from app.policy.retry import IDEMPOTENT_METHODS
 
 _HIGH_BYTES = 256 * 1024
 
@@ -28,8 +29,8 @@ class Stream(Transfer):
     """
 
     __slots__ = (
-        "_arrived", "_arrived_bytes", "_has_head", "_hungry", "_outgoing", "_paused",
-        "_read_timeout_s", "_sent_all", "answer_head",
+        "_arrived", "_arrived_bytes", "_block_begin", "_has_head", "_hungry", "_outgoing", "_paused", "_read_timeout_s",
+        "_sent_all", "answer_head",
     )  # fmt: skip
 
     def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
@@ -38,6 +39,7 @@ class Stream(Transfer):
         self._arrived_bytes = 0
         self._paused = False
         self._has_head = False
+        self._block_begin = 0
         self._outgoing = b""
         self._hungry = False
         self._sent_all = True
@@ -58,11 +60,25 @@ class Stream(Transfer):
         """
         self._read_timeout_s = read_timeout_s
         if chunks is not None:
-            self._reshape(self._shape[0], True)
+            method = self._shape[0]
+            self._reshape(method, True)
+            self._set_fresh(length_bytes == 0 and method not in IDEMPOTENT_METHODS)
             self._sent_all = False
             self.curl.setopt(pycurl.INFILESIZE_LARGE, -1 if length_bytes is None else length_bytes)
-        self.code = None
+        self._start(chunks)
+        if chunks is None and self.met_only_dead():
+            self.clear_answer()
+            self._block_begin = 0
+            self._set_fresh(True)
+            self._start(None)
+        if not self._has_head:
+            raise self._error() if self.code else self._nothing()
+        self.answer_head = list(final_head(self.head))
+
+    def _start(self, chunks: Iterable[bytes] | None) -> None:
+        """Back when the head is here, or the end."""
         self._hub_curl.start(self)
+        self.code = None
         try:
             if chunks is not None:
                 self._send(iter(chunks))
@@ -71,9 +87,6 @@ class Stream(Transfer):
         except BaseException:
             self.close()
             raise
-        if not self._has_head:
-            raise self._error() if self.code else self._nothing()
-        self.answer_head = list(final_head(self.head))
 
     def read(self) -> bytes:
         """The next piece of the body, of any size; empty at its end. Yields to the hub if none is here.
@@ -103,7 +116,8 @@ class Stream(Transfer):
     def close(self) -> None:
         """End it. A connection in the middle of a body can't serve again, and is closed. Safe to call again.
 
-        Also from a finalizer, which may run inside a callback of libcurl's: then the end comes a little later.
+        Also from a finalizer, which may run inside a callback of libcurl's or in another thread: then the end comes a
+        little later.
         """
         if self.code is None:
             self.stop()
@@ -111,9 +125,9 @@ class Stream(Transfer):
         self._arrived_bytes = 0
 
     def close_soon(self) -> None:
-        """`close`, as soon as libcurl is off the stack: for finalizers."""
+        """`close`, as soon as libcurl is off the stack: for finalizers, which run in any thread."""
         if self.code is None and not self._hub_curl.is_closed:
-            self._hub_curl.hub.loop.run_callback(self.close)
+            self._hub_curl.soon(self.close)
 
     # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
 
@@ -121,9 +135,11 @@ class Stream(Transfer):
         self.head.append(line)
         if self._has_head or line not in (b"\r\n", b"\n"):
             return
-        if not 100 <= status_of(final_or_last(self.head)) < 200:
+        if is_final(self.head[self._block_begin]):
             self._has_head = True
             self._hub_curl.wake_soon(self)
+        else:
+            self._block_begin = len(self.head)
 
     def _on_piece(self, piece: bytes) -> int | None:
         if self._arrived_bytes >= _HIGH_BYTES:
@@ -155,28 +171,43 @@ class Stream(Transfer):
 
     def _send(self, chunks: Iterator[bytes]) -> None:
         for piece in chunks:
-            if not piece:
-                continue
-            while not self._hungry and self.code is None and not self._has_head:
-                self._wait_patiently()
-            if self.code is not None or self._has_head:
-                return  # answered, or broken off, before all was sent
-            self._outgoing = bytes(piece)
-            self._feed()
+            if piece:
+                if not self._is_asked_for_more():
+                    return
+                self._outgoing = bytes(piece)
+                self._feed()
         self._sent_all = True
-        while not self._hungry and self.code is None and not self._has_head:
-            self._wait_patiently()
-        if self.code is None and self._hungry:
+        if self._is_asked_for_more():
             self._feed()
+
+    def _is_asked_for_more(self) -> bool:
+        """Wait until libcurl wants a piece. False when it will not: it is over, or the answer is here and says no.
+
+        Like libcurl, who gives up sending then. Another answer may well come before all is sent, and then the rest is
+        still awaited (RFC 9110 section 7.5).
+        """
+        while not self._hungry and self.code is None and not self._is_refused():
+            self._wait_patiently()
+        return self.code is None and not self._is_refused()
+
+    def _is_refused(self) -> bool:
+        return self._has_head and status_of(self.head[self._block_begin : self._block_begin + 1]) >= 300
 
     def _feed(self) -> None:
         self._hungry = False
-        self.curl.pause(pycurl.PAUSE_RECV if self._paused else pycurl.PAUSE_CONT)
+        self._pause(pycurl.PAUSE_RECV if self._paused else pycurl.PAUSE_CONT)
 
     def _resume(self) -> None:
         self._paused = False
         if self.code is None:
-            self.curl.pause(pycurl.PAUSE_SEND if self._hungry else pycurl.PAUSE_CONT)
+            self._pause(pycurl.PAUSE_SEND if self._hungry else pycurl.PAUSE_CONT)
+
+    def _pause(self, directions: int) -> None:
+        try:
+            self._hub_curl.pause(self, directions)
+        except pycurl.error as error:
+            code = error.args[0]
+            self.stop(code if isinstance(code, int) else pycurl.E_ABORTED_BY_CALLBACK, str(error.args[-1]))
 
     def _wait_patiently(self) -> None:
         if self._read_timeout_s is None:
@@ -194,11 +225,3 @@ class Stream(Transfer):
     def _error(self) -> TransferError:
         assert self.code is not None
         return TransferError(self.code, self.message, is_connected=self.is_connected(), in_answer=self._has_head)
-
-
-def final_or_last(lines: list[bytes]) -> list[bytes]:
-    """The block of lines that ends with the last one."""
-    begin = len(lines) - 1
-    while begin > 0 and lines[begin - 1] not in (b"\r\n", b"\n"):
-        begin -= 1
-    return lines[begin:]

@@ -27,7 +27,7 @@ _HTTP_VERSIONS = {
     "3": pycurl.CURL_HTTP_VERSION_3,  # over QUIC, and the others if there is none
 }
 
-# CURLOPT_SUPPRESS_CONNECT_HEADERS(3), without a name in pycurl.
+# CURLOPT_SUPPRESS_CONNECT_HEADERS(3), without a name in pycurl: a proxy's answer to CONNECT is not the server's.
 _SUPPRESS_CONNECT_HEADERS = 265
 
 # libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
@@ -93,8 +93,8 @@ class Transfer:
     """
 
     __slots__ = (
-        "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_position", "_resolve", "_shape", "_waiter",
-        "chunks", "code", "curl", "head", "is_numeric", "message",
+        "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_is_fresh", "_may_share", "_position", "_resolve",
+        "_shape", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message",
     )  # fmt: skip
 
     def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
@@ -102,6 +102,8 @@ class Transfer:
         self._waiter: greenlet | None = None
         self._headers: Sequence[bytes] = ()
         self._resolve = False
+        self._is_fresh = False
+        self._may_share = False
         self.is_numeric = False
         self._connect_timeout_ms = 0
         self._shape: tuple[str, bool] = ("GET", False)
@@ -124,12 +126,14 @@ class Transfer:
         timeout_ms: int = 0,
         connect_timeout_ms: int = 0,
         resolve: list[str] | None = None,
+        may_share: bool = False,
     ) -> None:
         """Set what this transfer has for its own. Times in milliseconds, 0 is none.
 
         headers  lines without line ends, in the form of CURLOPT_HTTPHEADER(3). A sequence that is handed in again
                  must not have changed
         resolve  names' addresses that libcurl does not have yet, in the form of CURLOPT_RESOLVE(3)
+        may_share  rather wait for a connection that is being made, and may turn out to be shared, than make another
         """
         setopt = self.curl.setopt
         setopt(pycurl.URL, url)
@@ -142,12 +146,15 @@ class Transfer:
             self._body = body
             self._position = 0
             setopt(pycurl.INFILESIZE_LARGE, len(body))
-            setopt(pycurl.FRESH_CONNECT, not body and method not in IDEMPOTENT_METHODS)
+        self._set_fresh(not body and method not in IDEMPOTENT_METHODS)
         setopt(pycurl.TIMEOUT_MS, timeout_ms)
         if connect_timeout_ms != self._connect_timeout_ms:
             self._connect_timeout_ms = connect_timeout_ms
             # 0 would be libcurl's own 300 s.
             setopt(pycurl.CONNECTTIMEOUT_MS, connect_timeout_ms or 2**31 - 1)
+        if may_share != self._may_share:
+            self._may_share = may_share
+            setopt(pycurl.PIPEWAIT, may_share)
         if resolve or self._resolve:
             setopt(pycurl.RESOLVE, resolve or [])
             self._resolve = bool(resolve)
@@ -158,11 +165,13 @@ class Transfer:
 
         read_timeout_s  longest time without progress once connected
         """
-        self.code = None
         hub_curl = self._hub_curl
-        patience = None if read_timeout_s is None else Patience(self, hub_curl, read_timeout_s)
         hub_curl.start(self)
+        self.code = None
+        patience = None
         try:
+            if read_timeout_s is not None:
+                patience = Patience(self, hub_curl, read_timeout_s)
             self.wait()
         finally:
             if patience is not None:
@@ -170,11 +179,29 @@ class Transfer:
             if self.code is None:
                 self.stop()
 
+    def met_only_dead(self) -> bool:
+        """Whether it ended because one reused connection after the other was dead, and libcurl, which takes the next
+        idle one and not a new one, gave up (CONN_MAX_RETRIES). Only what may be repeated ends so.
+        """
+        return self.code == pycurl.E_SEND_ERROR and self.message.startswith("Connection died")
+
+    def run_afresh(self, read_timeout_s: float | None, timeout_ms: int) -> None:
+        """`run` once more what has just ended, on a new connection."""
+        self.clear_answer()
+        self._position = 0
+        self._set_fresh(True)
+        self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        self.run(read_timeout_s)
+
     def wait(self) -> None:
-        """Yield to the hub until `wake`."""
-        self._waiter = getcurrent()
+        """Yield to the hub until `wake`. Raises RuntimeError in the hub itself, which would wait for its own turn."""
+        hub = self._hub_curl.hub
+        waiter = getcurrent()
+        if waiter is hub:
+            raise RuntimeError("a callback of the event loop can't wait for an answer; spawn a greenlet")
+        self._waiter = waiter
         try:
-            self._hub_curl.hub.switch()
+            hub.switch()
         finally:
             self._waiter = None
 
@@ -186,7 +213,7 @@ class Transfer:
             waiter.switch()
 
     def ended(self, code: int, message: str) -> None:
-        """libcurl is done. Must not switch."""
+        """It is over. Must not switch."""
         self.code = code
         self.message = message
 
@@ -198,9 +225,13 @@ class Transfer:
 
     def clear(self) -> None:
         """Forget the last answer, so that an idle handle holds no memory."""
+        self.clear_answer()
+        self._body = b""
+
+    def clear_answer(self) -> None:
+        """Forget what has come."""
         self.head.clear()
         self.chunks.clear()
-        self._body = b""
 
     def timing(self, name_s: float) -> Timing:
         """Of the transfer that has ended."""
@@ -213,8 +244,12 @@ class Transfer:
             name_s + info(pycurl.STARTTRANSFER_TIME),
             name_s + info(pycurl.TOTAL_TIME),
             is_reused,
-            _PROTOCOLS.get(info(pycurl.INFO_HTTP_VERSION), ""),
+            self.protocol(),
         )
+
+    def protocol(self) -> str:
+        """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""
+        return _PROTOCOLS.get(self.curl.getinfo(pycurl.INFO_HTTP_VERSION), "")
 
     def is_connected(self) -> bool:
         """Whether the request could be sent; of the transfer under way or ended. Its TLS and proxy are agreed on."""
@@ -246,12 +281,10 @@ class Transfer:
         # The URL is sent as it is given; it was made canonical before.
         setopt(pycurl.PATH_AS_IS, 1)
         setopt(pycurl.HTTP_VERSION, _HTTP_VERSIONS[profile.http])
-        if profile.http != "1.1":
-            # Rather a stream of a connection that is being made than a connection of one's own.
-            setopt(pycurl.PIPEWAIT, 1)
         setopt(pycurl.MAXFILESIZE_LARGE, profile.max_wire_bytes)
         # Not "unset", with which libcurl would look into the environment.
         setopt(pycurl.PROXY, profile.proxy)
+        setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         if profile.proxy:
             setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
             # The proxy's answer to CONNECT is none of the server's. It does not come at all on a connection that is
@@ -282,7 +315,6 @@ class Transfer:
         curl = self.curl
         curl.unsetopt(pycurl.CUSTOMREQUEST)
         curl.setopt(pycurl.UPLOAD, 0)
-        curl.setopt(pycurl.FRESH_CONNECT, 0)
         curl.setopt(pycurl.HTTPGET, 1)
         if has_body:
             curl.setopt(pycurl.UPLOAD, 1)
@@ -292,6 +324,12 @@ class Transfer:
         elif method != "GET":
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         self._shape = (method, has_body)
+
+    def _set_fresh(self, is_fresh: bool) -> None:
+        """Whether to use a connection of its own: for what has no body that `_seek` could refuse to send again."""
+        if is_fresh != self._is_fresh:
+            self.curl.setopt(pycurl.FRESH_CONNECT, is_fresh)
+            self._is_fresh = is_fresh
 
     def _on_look_up(self) -> int:
         """libcurl is about to look a name up by itself, which it never shall, since nobody would vet the answer. It

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any, Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
@@ -17,9 +17,10 @@ from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 
 from app.errors import FetchError, InvalidRequest
+from app.fetching.names import name_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
-from app.policy.addresses import AddressPolicy
+from app.policy.addresses import WEB_SCHEMES, AddressPolicy
 from app.policy.urls import origin_of
 
 # A host with a dead address among good ones should get to the good one; the deadline bounds the rest.
@@ -83,15 +84,21 @@ class Visit(requests.Session):
     def get_redirect_target(self, response: requests.Response) -> str | None:
         """Where requests would go next. Raises FetchError when that is no place to go."""
         target = super().get_redirect_target(response)
-        if target is not None:
+        if target:
             try:
-                origin_of(requote_uri(urljoin(response.url or "", target)))
+                self._check_target(urljoin(response.url or "", target))
             except (InvalidRequest, InvalidURL, ValueError) as error:
                 kind = getattr(error, "kind", ErrorKind.INVALID_REQUEST)
                 if kind is not ErrorKind.UNSUPPORTED_SCHEME:
                     kind = ErrorKind.BAD_RESPONSE
                 raise FetchError(kind, f"redirected to {target[:200]!r}: {error}") from None
         return target
+
+    def _check_target(self, url: str) -> None:
+        # urljoin resolved it, so it has a scheme; a URL without a host is none of http's.
+        if urlsplit(url).scheme not in WEB_SCHEMES:
+            raise InvalidRequest("only http and https are supported", ErrorKind.UNSUPPORTED_SCHEME)
+        name_of(origin_of(requote_uri(url)).host)
 
     def read_body(self, response: requests.Response) -> None:
         """Read the decoded body to its end. Raises FetchError when it is larger than the limit, before it is here."""
@@ -105,7 +112,8 @@ class Visit(requests.Session):
                 raise too_large(limit_bytes)
             pieces.append(piece)
         # requests keeps every hop in `history`: what is only passed through is not worth the memory.
-        response._content = b"" if response.is_redirect else b"".join(pieces)
+        leads_on = response.is_redirect and bool(response.headers.get("location"))
+        response._content = b"" if leads_on else b"".join(pieces)
 
 
 def too_large(limit_bytes: int) -> FetchError:

@@ -18,18 +18,18 @@ from tests.support.quic import running_quic
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return self_signed(tmp_path_factory.mktemp("quic"))
 
 
 @pytest.fixture(scope="module")
-def site(certificate: tuple[Path, Path]) -> Iterator[str]:
-    with running_quic(*certificate) as port:
+def site(certificate: Path) -> Iterator[str]:
+    with running_quic(certificate / "cert.pem", certificate / "key.pem") as port:
         yield f"https://127.0.0.1:{port}"
 
 
-def test_fetches_share_one_connection(site: str, certificate: tuple[Path, Path]) -> None:
-    session = Session(http="3", ca_bundle=str(certificate[0]))
+def test_fetches_share_one_connection(site: str, certificate: Path) -> None:
+    session = Session(http="3", ca_bundle=str(certificate / "cert.pem"))
     first = session.fetch(f"{site}/1")
     assert first.timing is not None
     assert (first.timing.protocol, first.timing.is_reused) == ("HTTP/3", False)
@@ -39,10 +39,10 @@ def test_fetches_share_one_connection(site: str, certificate: tuple[Path, Path])
     assert sorted(int(page.headers["x-before"]) for page in pages) == list(range(1, 21))
 
 
-def test_the_adapter_offers_it_too(site: str, certificate: tuple[Path, Path]) -> None:
+def test_the_adapter_offers_it_too(site: str, certificate: Path) -> None:
     session = requests.Session()
     session.mount("https://", CurlAdapter(http="3"))
-    session.verify = str(certificate[0])
+    session.verify = str(certificate / "cert.pem")
     session.trust_env = False
     with session.get(f"{site}/300000", stream=True) as response:
         assert response.raw.version == 30

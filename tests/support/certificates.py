@@ -1,4 +1,4 @@
-"""Certificates for tests, made by openssl while they run."""
+"""Certificates of our own, made with openssl."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from pathlib import Path
 from tests.support.needs import require_program
 
 
-def self_signed(folder: Path, names: str = "IP:127.0.0.1") -> tuple[Path, Path]:
-    """A certificate for `names` (as in subjectAltName) that vouches for itself, and its key: two PEM files."""
+def self_signed(folder: Path, *, names: str = "IP:127.0.0.1", days: int = 2) -> Path:
+    """Makes `cert.pem` and `key.pem` in `folder`, and returns it.
+
+    names  as in openssl's subjectAltName
+    days   from now on; below zero it has expired
+    """
     openssl = require_program("openssl", how="apt install openssl")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "names").write_text(f"subjectAltName={names}\n")
+    request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
+    for command in (
+        [*request, "-keyout", "key.pem", "-out", "request.pem"],
         [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={names}"),
-            *("-keyout", key, "-out", certificate),
+            *("x509", "-req", "-in", "request.pem", "-signkey", "key.pem", "-days", str(days)),
+            *("-extfile", "names", "-out", "cert.pem"),
         ],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
+    ):
+        subprocess.run([openssl, *command], cwd=folder, check=True, capture_output=True)
+    return folder
