@@ -32,7 +32,7 @@ from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport
 from app.fetching.raw import BufferedBody, StreamedBody, raw_response
 from app.fetching.transfer import HttpVersion, Profile
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
@@ -75,6 +75,7 @@ class CurlAdapter(BaseAdapter):
         end or closed holds its connection. Without, the whole answer is here.
         """
         limits = limits_of(timeout)
+        check_method(request.method or "")
         try:
             target = plain_target(request.url or "") or target_of(request.url or "")
             self.policy.check_port(target.scheme, target.port)
@@ -107,7 +108,7 @@ class CurlAdapter(BaseAdapter):
             target.url,
             target.host,
             target.port,
-            header_lines(request.headers.items(), has_body=body is not None),
+            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=body is not None),
             body=body,
             connect_timeout_s=seconds_of(limits.connect_timeout),
             read_timeout_s=seconds_of(limits.read_timeout),
@@ -133,7 +134,7 @@ class CurlAdapter(BaseAdapter):
             target.url,
             target.host,
             target.port,
-            header_lines(request.headers.items(), has_body=chunks is not None),
+            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=chunks is not None),
             chunks=chunks,
             length_bytes=length,
             connect_timeout_s=seconds_of(limits.connect_timeout),

@@ -58,7 +58,8 @@ def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
             continue
         name, colon, value = text.partition(":")
         if colon:
-            fields.append([name.rstrip(), value.strip(" \t")])
+            # White space at the end stays, as in http.client.
+            fields.append([name.rstrip(), value.lstrip(" \t")])
     headers = HTTPHeaderDict()
     for name, value in fields:
         headers.add(name, value)

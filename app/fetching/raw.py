@@ -23,6 +23,11 @@ class BufferedBody(io.BytesIO):
     def __init__(self, body: bytes, error: TransferError | None = None) -> None:
         super().__init__(body)
         self._error = error
+        self._size_bytes = len(body)
+
+    def isclosed(self) -> bool:
+        """Whether all has been read. http.client's response ends itself then, and urllib3 asks for it."""
+        return self.closed or (self._error is None and self.tell() >= self._size_bytes)
 
     def read(self, size: int | None = -1, /) -> bytes:
         piece = super().read(size)
