@@ -17,6 +17,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+# The first byte of a TLS connection (RFC 8446 section 5.1): there is none here, and it has no lines to wait for.
+_TLS = b"\x16"
+
 Pairs = list[tuple[str, str]]
 
 
@@ -104,7 +107,8 @@ class Mirror:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection, connection.makefile("rb") as incoming:
-            while line := incoming.readline():
+            while (line := incoming.peek(1)[:1]) and line != _TLS:
+                line = incoming.readline()
                 method, target, _ = line.decode("latin-1").split(" ", 2)
                 headers: Pairs = []
                 while (line := incoming.readline()).strip():
