@@ -75,7 +75,7 @@ class CurlAdapter(BaseAdapter):
         end or closed holds its connection. Without, the whole answer is here.
         """
         limits = limits_of(timeout)
-        check_method(request.method or "")
+        check_method(request.method or "", has_body=request.body is not None)
         try:
             target = plain_target(request.url or "") or target_of(request.url or "")
             self.policy.check_port(target.scheme, target.port)

@@ -22,7 +22,7 @@ from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
 from app.fetching.transfer import Profile
 from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time, too_large
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, plain_target, target_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
@@ -98,6 +98,10 @@ class CurlFetcher:
 
     def _fetch_any(self, request: Request, deadline_s: float) -> Page:
         origin_of(request.url)
+        try:
+            check_method(request.method.upper(), has_body=request.body is not None)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
         visit = CurlVisit(self, deadline_s)
         page = visit.carry(visit.prepare(request))
         return visit.follow(page) if page.is_redirect else page

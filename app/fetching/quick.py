@@ -202,7 +202,7 @@ class QuickVerbs:
             if timeout is not None:
                 limits = limits_of(timeout)
                 connect_s, read_s = seconds_of(limits.connect_timeout), seconds_of(limits.read_timeout)
-            check_method(sending.method)
+            check_method(sending.method, has_body=sending.wire_body is not None)
             lines = sending.lines()
             if sending.plain is None:
                 lines = host_line(target, sending.store) + lines

@@ -82,8 +82,12 @@ def target_of(url: str) -> Target:
     return Target(f"{scheme}://{host}{'' if parts.port is None else f':{port}'}{path}", scheme, host, port)
 
 
-def check_method(method: str) -> None:
-    """Raises ValueError as http.client does for what is no token (RFC 9110 section 5.6.2)."""
+def check_method(method: str, *, has_body: bool) -> None:
+    """Raises ValueError as http.client does for what is no token (RFC 9110 section 5.6.2), and for HEAD with a body:
+    libcurl would wait for a body in the answer too. It has no meaning (RFC 9110 section 9.3.2).
+    """
+    if has_body and method == "HEAD":
+        raise ValueError("HEAD can't be sent with a body")
     if method not in _METHODS and not _TOKEN.fullmatch(method):
         raise ValueError(f"Method cannot contain non-token characters {method!r}")
 

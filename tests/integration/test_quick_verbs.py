@@ -13,8 +13,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from app.errors import FetchError
+from app.errors import FetchError, InvalidRequest
 from app.fetching import CurlAdapter, Page, Session
+from app.model.request import Request
 from app.policy.addresses import AddressPolicy
 from tests.support.mirror import Mirror, Reply, running_mirror
 
@@ -305,3 +306,12 @@ def test_a_page_of_a_quick_call(url: str) -> None:
     page = Session().get(url)
     assert isinstance(page, Page)
     assert page.request is page.request
+
+
+@pytest.mark.parametrize("options", [{"data": b"x"}, {"json": {}}, {"data": {"a": None}}, {"data": iter([b"x"])}])
+def test_head_with_a_body_is_refused_and_not_waited_for(mirror: Mirror, url: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="HEAD"):
+        Session().head(url, **options)
+    with pytest.raises(InvalidRequest, match="HEAD"):
+        Session().fetch(Request(url=url, method="HEAD", body="x"))
+    assert not mirror.asked

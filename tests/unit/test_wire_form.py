@@ -160,4 +160,10 @@ def test_host_line(url: str, lines: list[bytes]) -> None:
 @pytest.mark.parametrize("method", ["G T", "GET\r\nX: y", "GÉT", "", "\x00"])
 def test_a_method_that_is_no_token(method: str) -> None:
     with pytest.raises(ValueError, match="token"):
-        check_method(method)
+        check_method(method, has_body=False)
+
+
+def test_head_has_no_body() -> None:
+    check_method("HEAD", has_body=False)
+    with pytest.raises(ValueError, match="HEAD"):
+        check_method("HEAD", has_body=True)
