@@ -315,3 +315,32 @@ def test_head_with_a_body_is_refused_and_not_waited_for(mirror: Mirror, url: str
     with pytest.raises(InvalidRequest, match="HEAD"):
         Session().fetch(Request(url=url, method="HEAD", body="x"))
     assert not mirror.asked
+
+
+def test_a_redirect_to_another_host_gets_no_authorization(mirror: Mirror, url: str) -> None:
+    elsewhere = f"http://localhost:{mirror.port}/b"
+    mirror.will_answer([Reply(307, [("Location", "/same")]), Reply(307, [("Location", elsewhere)]), Reply()])
+    response = Session().get(url, headers={"Authorization": "secret", "Proxy-Authorization": "secret"})
+    assert ["Authorization" in dict(asked.headers) for asked in mirror.asked] == [True, True, False]
+    assert ["Proxy-Authorization" in dict(asked.headers) for asked in mirror.asked] == [True, False, False]
+    assert "Authorization" not in response.request.headers
+
+
+def test_headers_of_a_second_hop_are_in_the_order_of_requests(mirror: Mirror, url: str) -> None:
+    for session in (requests.Session(), Session()):
+        session.cookies.set("c", "1")
+        mirror.will_answer([Reply(307, [("Location", "/b")]), Reply()])
+        session.post(url, json={})
+        names = [name for name, _ in mirror.asked[1].headers]
+        assert names.index("Content-Type") < names.index("Cookie")
+
+
+def test_send_takes_verify_none_for_no_as_requests_does(mirror: Mirror, url: str) -> None:
+    for session in (requests.Session(), Session()):
+        session.verify = "/no/such/bundle"
+        request = session.prepare_request(requests.Request("GET", url.replace("http:", "https:")))
+        # There is no TLS, but it got so far.
+        with pytest.raises(requests.exceptions.ConnectionError):
+            session.send(request, verify=None)
+        with pytest.raises(OSError, match="/no/such/bundle"):
+            session.send(request)
