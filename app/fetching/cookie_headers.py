@@ -33,6 +33,8 @@ class CookieSnapshot:
     """Cookies at one moment. jar: one that nobody else changes. Raises what http.cookiejar raises for odd cookies."""
 
     def __init__(self, jar: CookieJar) -> None:
+        # As http.cookiejar does with each header that it makes; of the session's own jar it never does.
+        jar.clear_expired_cookies()
         self._jar: Any = jar
         self._paths = list(dict.fromkeys(cookie.path for cookie in jar))
         self._headers: dict[tuple[Any, ...], str | None] = {}

@@ -344,3 +344,11 @@ def test_send_takes_verify_none_for_no_as_requests_does(mirror: Mirror, url: str
             session.send(request, verify=None)
         with pytest.raises(OSError, match="/no/such/bundle"):
             session.send(request)
+
+
+def test_a_request_keeps_no_expired_cookie(url: str) -> None:
+    session = Session()
+    session.cookies.set("c", "1", expires=1)
+    response = session.get(url, headers={"Cookie": "own=1"})
+    assert list(response.request._cookies or ()) == []
+    assert len(session.cookies) == 1

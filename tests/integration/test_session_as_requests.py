@@ -76,7 +76,7 @@ def constant(value: Any) -> Recipe:
 
 class _Stepping(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["X-Signed"] = f"{request.method} {request.url} {request.body!r:.40}"
+        request.headers["X-Signed"] = f"{request.method} {request.url} {type(request.body).__name__}"
         return request
 
 
@@ -397,7 +397,8 @@ def _call(session: requests.Session, case: Case, options: dict[str, Any]) -> dic
     except Exception as error:
         return seen.of_exception(error)
     told = seen.of_response(response)
-    told["pickled"] = seen.of_pickled(response) if _can_be_pickled(response) else None
+    if _can_be_pickled(response) and not isinstance(told["content"], str):
+        told["pickled"] = seen.of_pickled(response)
     return told
 
 

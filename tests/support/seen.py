@@ -48,9 +48,6 @@ def of_response(response: requests.Response, *, has_raw: bool = True, has_histor
         "headers type": type(response.headers).__name__,
         "url": response.url,
         "encoding": response.encoding,
-        "text": _try(lambda: response.text),
-        "json": _try(response.json),
-        "apparent encoding": _try(lambda: response.apparent_encoding),
         "cookies": of_jar(response.cookies),
         "cookies type": type(response.cookies).__name__,
         "ok": response.ok,
@@ -62,12 +59,18 @@ def of_response(response: requests.Response, *, has_raw: bool = True, has_histor
         "links": _try(lambda: response.links),
         "request": of_request(response.request),
         "elapsed": type(response.elapsed).__name__,
-        "lines": _try(lambda: list(response.iter_lines())),
         "history": [
             of_response(each, has_raw=has_raw, has_history=False) if has_history else each.url
             for each in response.history
         ],
     }
+    if isinstance(seen["content"], bytes):
+        seen |= {
+            "text": _try(lambda: response.text),
+            "json": _try(response.json),
+            "apparent encoding": _try(lambda: response.apparent_encoding),
+            "lines": _try(lambda: list(response.iter_lines())),
+        }
     if has_raw:
         seen |= {
             "next": of_request(response.next),
