@@ -13,7 +13,6 @@ pools that come with that stay empty.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -32,13 +31,12 @@ from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport
 from app.fetching.raw import BufferedBody, StreamedBody, raw_response
 from app.fetching.transfer import HttpVersion, Profile
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
 
 # RFC 9110 section 5.6.2.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class CurlAdapter(HTTPAdapter):
@@ -83,7 +81,7 @@ class CurlAdapter(HTTPAdapter):
         end or closed holds its connection. Without, the whole answer is here.
         """
         limits = limits_of(timeout)
-        check_method(request.method)
+        check_method(request.method or "", has_body=request.body is not None)
         try:
             target = plain_target(request.url or "") or target_of(request.url or "")
             self.policy.check_port(target.scheme, target.port)
@@ -118,7 +116,7 @@ class CurlAdapter(HTTPAdapter):
             target.url,
             target.host,
             target.port,
-            header_lines(request.headers.items(), has_body=body is not None),
+            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=body is not None),
             body=body,
             connect_timeout_s=seconds_of(limits.connect_timeout),
             read_timeout_s=seconds_of(limits.read_timeout),
@@ -144,7 +142,7 @@ class CurlAdapter(HTTPAdapter):
             target.url,
             target.host,
             target.port,
-            header_lines(request.headers.items(), has_body=chunks is not None),
+            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=chunks is not None),
             chunks=chunks,
             length_bytes=length,
             connect_timeout_s=seconds_of(limits.connect_timeout),
@@ -171,12 +169,6 @@ def raise_ours(error: FetchError | InvalidRequest, request: requests.PreparedReq
     """What requests raises for a name that leads nowhere, and for a host that is none."""
     kind = InvalidURL if isinstance(error, InvalidRequest) else requests.exceptions.ConnectionError
     raise kind(error, request=request) from error
-
-
-def check_method(method: str | None) -> None:
-    """Raises ValueError, as urllib3 does, for what is no token: libcurl would send it as it is, line ends included."""
-    if method and _TOKEN.fullmatch(method) is None:
-        raise ValueError(f"Method cannot contain non-token characters {method!r}")
 
 
 def limits_of(timeout: Any) -> Timeout:

@@ -19,10 +19,11 @@ from app.fetching.adapter import CurlAdapter, bytes_of
 from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import Answer
 from app.fetching.errormap import fetch_error
+from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
 from app.fetching.transfer import Profile
 from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time, too_large
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, plain_target, target_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
@@ -37,9 +38,7 @@ class CurlFetcher:
         self._parent = parent
         self._adapter = adapter
         self._proxy_for = proxy_for
-        # A session's own headers change rarely: their lines are made once, and libcurl's list of them too.
-        self._pairs: list[Any] = []
-        self._lines: list[bytes] = []
+        self._headers = MergedHeaders(parent)
 
     def fetch(self, request: Request, timeout_s: float) -> Page:
         """See Session.fetch."""
@@ -103,18 +102,20 @@ class CurlFetcher:
 
     def _fetch_any(self, request: Request, deadline_s: float) -> Page:
         origin_of(request.url)
+        try:
+            check_method(request.method.upper(), has_body=request.body is not None)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
         visit = CurlVisit(self, deadline_s)
         page = visit.carry(visit.prepare(request))
         return visit.follow(page) if page.is_redirect else page
 
     def _lines_for(self, request: Request) -> list[bytes]:
-        pairs = list(self._parent.headers.items())
-        if pairs != self._pairs:
-            self._pairs = pairs
-            self._lines = header_lines(pairs, has_body=False)
-        if not request.headers:
-            return self._lines
-        return header_lines(CurlVisit(self, 0.0).prepare(request).headers.items(), has_body=False)
+        """Raises InvalidRequest for a header that can't be sent."""
+        try:
+            return self._headers.of(request.headers).lines()
+        except (ValueError, UnicodeError) as error:
+            raise InvalidRequest(str(error)) from None
 
     def _profile(self, target: Target, method: str) -> Profile:
         parent = self._parent

@@ -76,7 +76,8 @@ def fields_of(head: Sequence[bytes]) -> list[list[str]]:
             continue
         name, colon, value = text.partition(":")
         if colon:
-            fields.append([name, value.strip(" \t")])
+            # White space at the end stays, as in http.client.
+            fields.append([name, value.lstrip(" \t")])
     return fields
 
 

@@ -18,6 +18,7 @@ from requests.utils import get_encoding_from_headers
 from app.fetching.curl_transport import Answer
 from app.fetching.head import headers_of, joined_headers_of, reason_of, status_of
 from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.sending import Sending
 from app.fetching.transfer import Timing
 
 
@@ -71,6 +72,15 @@ class Page(requests.Response):
             _content_consumed=False,
         )
 
+    def will_lead_to(self, sending: Sending) -> None:
+        """Where a redirect would go next, for `next`."""
+        self.__dict__["_next_sending"] = sending
+
+    def close(self) -> None:
+        """As requests.Response's. What is here already holds nothing."""
+        if "raw" in self.__dict__:
+            super().close()
+
     @property
     def body(self) -> bytes:
         """The decoded body; empty when none came."""
@@ -92,7 +102,11 @@ class Page(requests.Response):
 
 
 def _headers(page: Page) -> CaseInsensitiveDict[str]:
-    return CaseInsensitiveDict(headers_of(page.__dict__["_answer"].head))
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+    # Its `update` would take as long again as all that is before.
+    for name, value in headers_of(page.__dict__["_answer"].head).itermerged():
+        headers._store[name.lower()] = (name, value)
+    return headers
 
 
 def _cookies(page: Page) -> RequestsCookieJar:
@@ -119,5 +133,5 @@ _LATE: dict[str, Callable[[Page], Any]] = {
     "timing": lambda page: page.__dict__["_answer"].timing if "_answer" in page.__dict__ else None,
     "memo": lambda page: {},
     "connection": lambda page: None,
-    "_next": lambda page: None,
+    "_next": lambda page: page.__dict__["_next_sending"].request() if "_next_sending" in page.__dict__ else None,
 }

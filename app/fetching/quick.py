@@ -1,60 +1,40 @@
 """Quick verbs: requests' verbs over libcurl without what requests works out anew for every call.
 
-The law: a call is taken only if everything that could change its meaning is at its default, and its result is what
-requests' own way gives (a property test compares them). None is no failure: the call then goes that way.
-
-What is spared: a PreparedRequest nobody looks at, merging headers that have not changed, an environment that has
-nothing to say, headers and cookies of answers that nobody reads.
+The law: a call is taken only if everything that could change its meaning is at its default or known here, and its
+result is what requests' own way gives (a property test compares them). None is no failure: the call then goes that
+way. docs/decisions/0012-quick-verbs.md says what is spared and what is looked at.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from http.cookiejar import CookieJar
+from typing import Any, cast
 
 import requests
-from requests.cookies import (
-    RequestsCookieJar,
-    cookiejar_from_dict,
-    extract_cookies_to_jar,
-    get_cookie_header,
-    merge_cookies,
-)
-from requests.hooks import default_hooks
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict, extract_cookies_to_jar, merge_cookies
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, TooManyRedirects
 from requests.models import REDIRECT_STATI, PreparedRequest
-from requests.structures import CaseInsensitiveDict
-from requests.utils import to_key_val_list
+from requests.utils import super_len
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import (
-    CurlAdapter,
-    bytes_of,
-    check_method,
-    checked_verify,
-    is_stream,
-    limits_of,
-    raise_ours,
-    seconds_of,
-)
+from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, limits_of, raise_ours, seconds_of
+from app.fetching.cookie_headers import CookieHeaders, CookieSnapshot
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
+from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
+from app.fetching.quick_form import NotQuick, address, body_of
+from app.fetching.quick_redirects import next_sending
+from app.fetching.sending import BODILESS, Sending
+from app.fetching.steps import AdapterSteps, Steps, netrc_is_own
 from app.fetching.transfer import Profile
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import check_method, host_line
 
+# What a call may say and be quick. Whatever else requests knows may be there as None.
 _OPTIONS = frozenset(("params", "data", "json", "headers", "cookies", "timeout", "allow_redirects"))
-
-_BODILESS = ("GET", "HEAD")
-
-# The steps of requests' own way that are passed over here. Who puts something in place of one wants it to be gone.
-_STEPS = ("send", "prepare_request", "merge_environment_settings")
-_ADAPTER_STEPS = [(name, getattr(CurlAdapter, name)) for name in ("send", "build_response")]
-
-
-def _netrc_step() -> Any:
-    return vars(requests.sessions)["get_netrc_auth"]
-
-
-_NETRC = _netrc_step()
+_NOTHING = frozenset(("files", "auth", "proxies", "hooks", "stream", "verify", "cert"))
+_SEND_OPTIONS = frozenset(("stream", "timeout", "verify", "cert", "proxies", "allow_redirects"))
 
 
 class QuickVerbs:
@@ -62,236 +42,216 @@ class QuickVerbs:
 
     def __init__(self, session: requests.Session, adapter: CurlAdapter, own: type[requests.Session]) -> None:
         self._session = session
-        self._steps = [(name, getattr(own, name)) for name in _STEPS]
         self._adapter = adapter
+        self._steps = Steps(own)
+        self._adapter_steps = AdapterSteps(CurlAdapter)
         self._environment = Environment()
-        # What the session's own headers were when their lines were made.
-        self._pairs: list[tuple[str, Any]] = []
-        self._lines: list[bytes] = []
+        self._headers = MergedHeaders(session)
+        self._cookies = CookieHeaders()
 
-    def request(self, method: str, url: Any, options: dict[str, Any]) -> Page | None:
+    def request(self, method: Any, url: Any, options: dict[str, Any]) -> requests.Response | None:
         """The answer to session.request(method, url, **options), or None: requests' own way is to be gone.
 
         Raises as requests does. Yields to the hub.
         """
         session = self._session
-        if not self._is_usual(options) or type(url) is not str or not self._has_own_steps():
+        if type(url) is not str or type(method) is not str or not self._is_usual(options):
             return None
-        method = method.upper()
-        given = options.get
-        data, json, params = given("data"), given("json"), given("params")
-        if method not in _BODILESS or data or json is not None or params or given("cookies") is not None:
-            prepared = self._prepare(method, url, options)
-            return None if prepared is None else self._send(prepared, options, self._verify())
-        target = plain_target(url)
-        if target is None:
-            address = PreparedRequest()
-            address.prepare_url(url, None)
-            if "@" in (address.url or "") or not (address.url or "").startswith(("http://", "https://")):
-                return None
-            url = address.url or ""
-            target = target_of(url)
-        if not self._is_own_adapter(url):
+        try:
+            sending = self._prepare(method.upper(), url, options)
+        except NotQuick:
             return None
-        headers = given("headers")
-        if headers is None and not _has_any(session.cookies):
-            pairs, lines = self._session_lines()
-            sent: Any = pairs
-        else:
-            sent = self._merged(headers)
-            if _has_any(session.cookies):
-                cookie = get_cookie_header(session.cookies, _Asked(url, sent))  # type: ignore[arg-type]
-                if cookie is not None:
-                    sent["Cookie"] = cookie
-            lines = header_lines(sent.items(), has_body=False)
+        if not self._is_own_adapter(sending.url):
+            return None
+        # The environment's word is before the session's.
+        verify = (self._environment.ca_bundle() if session.trust_env else None) or session.verify
+        return self._follow(sending, options.get("timeout"), verify, options.get("allow_redirects", True))
 
-        def make_request() -> PreparedRequest:
-            made = PreparedRequest()
-            made.method, made.url, made.hooks = method, url, default_hooks()
-            made.headers = CaseInsensitiveDict(sent)
-            made._cookies = merge_cookies(RequestsCookieJar(), session.cookies)
-            return made
-
-        return self._carry(method, url, target, lines, None, make_request, options, self._verify())
-
-    def send(self, prepared: Any, options: dict[str, Any]) -> Page | None:
+    def send(self, prepared: PreparedRequest, options: dict[str, Any]) -> requests.Response | None:
         """The answer to session.send(prepared, **options), or None as in `request`."""
         session = self._session
-        if not isinstance(prepared, PreparedRequest):
+        given: Any = prepared
+        if not isinstance(given, PreparedRequest) or type(given.url) is not str or given.headers is None:
             return None
-        if options.get("stream", session.stream):
+        if not options.keys() <= _SEND_OPTIONS or not self._steps.are_own(session):
             return None
-        if options.get("proxies") or options.get("cert", session.cert) or (prepared.hooks or {}).get("response"):
+        if options.get("stream", session.stream) or options.get("cert", session.cert):
             return None
-        if "proxies" not in options and not self.is_undisturbed():
+        if options.get("proxies") or ("proxies" not in options and not self._is_undisturbed()):
             return None
-        if is_stream(prepared.body) or not self._is_own_adapter(prepared.url or ""):
+        if (prepared.hooks or {}).get("response") or is_stream(prepared.body) or not _is_plain_jar(session.cookies):
             return None
-        verify = options.get("verify")
-        return self._send(prepared, options, session.verify if verify is None else verify)
+        if not self._is_own_adapter(given.url):
+            return None
+        sending = Sending.of(prepared)
+        verify = options.get("verify", session.verify)
+        return self._follow(sending, options.get("timeout"), verify, options.get("allow_redirects", True))
 
-    def is_undisturbed(self) -> bool:
+    def _is_undisturbed(self) -> bool:
         """Whether neither the session nor the environment has a proxy or a netrc file to add."""
         session = self._session
         if session.proxies:
             return False
-        return not session.trust_env or (_netrc_step() is _NETRC and self._environment.is_silent())
-
-    def _is_usual(self, options: dict[str, Any]) -> bool:
-        session = self._session
-        if session.auth is not None or session.params or session.stream or session.cert is not None:
-            return False
-        if session.hooks.get("response") or not self.is_undisturbed():
-            return False
-        return all(name in _OPTIONS or value is None for name, value in options.items())
-
-    def _verify(self) -> Any:
-        """What `verify` comes to for a call that says nothing of it: the environment's word is before the session's."""
-        session = self._session
-        return (self._environment.ca_bundle() if session.trust_env else None) or session.verify
-
-    def _has_own_steps(self) -> bool:
-        session = self._session
-        return _are_own(session, self._steps)
+        return not session.trust_env or (netrc_is_own() and self._environment.is_silent())
 
     def _is_own_adapter(self, url: str) -> bool:
         adapter = self._session.get_adapter(url)
-        return adapter is self._adapter and _are_own(adapter, _ADAPTER_STEPS)
+        return adapter is self._adapter and self._adapter_steps.are_own(adapter)
 
-    def _session_lines(self) -> tuple[list[tuple[str, Any]], list[bytes]]:
-        headers = self._session.headers
-        pairs = list(headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items())
-        if pairs != self._pairs:
-            made = self._merged(None)
-            self._lines = header_lines(made.items(), has_body=False)
-            self._pairs = pairs
-            self._sent = list(made.items())
-        return self._sent, self._lines
-
-    def _merged(self, headers: Any) -> CaseInsensitiveDict[Any]:
-        """The session's headers and the call's, checked, as requests merges them."""
-        session_headers = self._session.headers
-        merged: CaseInsensitiveDict[Any] = CaseInsensitiveDict(to_key_val_list(session_headers or {}))
-        if headers:
-            merged.update(to_key_val_list(headers))
-        for name in [name for name, value in merged.items() if value is None]:
-            del merged[name]
-        checked = PreparedRequest()
-        checked.prepare_headers(merged)
-        return checked.headers
-
-    def _prepare(self, method: str, url: str, options: dict[str, Any]) -> PreparedRequest | None:
-        """As requests.Session.prepare_request, in its order."""
+    def _is_usual(self, options: dict[str, Any]) -> bool:
         session = self._session
-        prepared = PreparedRequest()
-        prepared.prepare_method(method)
-        params = options.get("params")
-        if params or plain_target(url) is None:
-            prepared.prepare_url(url, params or {})
-        else:
-            prepared.url = url
-        if "@" in (prepared.url or "") or not (prepared.url or "").startswith(("http://", "https://")):
-            return None
-        if not self._is_own_adapter(prepared.url or ""):
-            return None
-        prepared.headers = self._merged(options.get("headers"))
-        cookies = options.get("cookies")
-        jar = merge_cookies(RequestsCookieJar(), session.cookies)
+        if not options.keys() <= _OPTIONS:
+            for name, value in options.items():
+                if name not in _OPTIONS and (value is not None or name not in _NOTHING):
+                    return False
+        if session.auth is not None or session.params or session.stream or session.cert is not None:
+            return False
+        hooks = session.hooks
+        if type(hooks) is not dict or hooks.get("response") or not _is_plain_jar(session.cookies):
+            return False
+        headers, own_headers = options.get("headers"), cast("Any", session.headers)
+        if not isinstance(own_headers, Mapping) or not (headers is None or isinstance(headers, Mapping)):
+            return False
+        return self._steps.are_own(session) and self._is_undisturbed()
+
+    def _prepare(self, method: str, url: str, options: dict[str, Any]) -> Sending:
+        """As requests.Session.prepare_request, in its order. Raises NotQuick, and what requests raises."""
+        given = options.get
+        cookies, data, json = given("cookies"), given("data"), given("json")
+        snapshot = self._cookies.snapshot(self._session.cookies)
         if cookies:
-            # A dict that is merged as such would not take the place of what is there.
-            jar = merge_cookies(jar, cookiejar_from_dict(cookies) if isinstance(cookies, dict) else cookies)
-        prepared.prepare_cookies(jar)
-        prepared.prepare_body(options.get("data") or {}, None, options.get("json"))
-        prepared.hooks = default_hooks()
-        return None if is_stream(prepared.body) else prepared
+            snapshot = self._snapshot_with(cookies)
+        url, target = address(url, given("params"))
+        merged = self._headers.of(given("headers"))
+        store = merged.store
+        cookie = content_type = None
+        if snapshot is not None:
+            cookie = snapshot.header(url, target, store)
+            if cookie is not None:
+                store = {**store, "cookie": ("Cookie", cookie)}
+        body, content_type = body_of(data, json)
+        if body is not None or method not in BODILESS:
+            store = dict(store)
+            length = super_len(body) if body is not None else 0
+            if length or (body is None and "content-length" not in store):
+                store["content-length"] = ("Content-Length", str(length))
+            if content_type is not None:
+                if "content-type" in store:
+                    content_type = None
+                else:
+                    store["content-type"] = ("Content-Type", content_type)
+        return Sending(
+            method,
+            url,
+            target,
+            store,
+            body,
+            snapshot,
+            lambda has_body: merged.lines(cookie, content_type, has_body=has_body),
+        )
 
-    def _send(self, prepared: PreparedRequest, options: dict[str, Any], verify: Any) -> Page:
-        url = prepared.url or ""
-        body = bytes_of(prepared)
-        lines = header_lines(prepared.headers.items(), has_body=body is not None)
-        target = plain_target(url) or target_of(url)
-        return self._carry(prepared.method or "GET", url, target, lines, body, lambda: prepared, options, verify)
+    def _snapshot_with(self, cookies: Any) -> CookieSnapshot:
+        """The session's cookies, and those of a call over them."""
+        jar = merge_cookies(RequestsCookieJar(), self._session.cookies)
+        if not isinstance(cookies, CookieJar):
+            cookies = cookiejar_from_dict(cookies)
+        return CookieSnapshot(merge_cookies(jar, cookies))
 
-    def _carry(
-        self,
-        method: str,
-        url: str,
-        target: Target,
-        lines: list[bytes],
-        body: bytes | None,
-        make_request: Any,
-        options: dict[str, Any],
-        verify: Any,
-    ) -> Page:
-        """One hop, and all that follows from its answer."""
-        check_method(method)
-        session, adapter = self._session, self._adapter
-        timeout = options.get("timeout")
-        connect_s = read_s = None
-        if timeout is not None:
-            limits = limits_of(timeout)
-            connect_s, read_s = seconds_of(limits.connect_timeout), seconds_of(limits.read_timeout)
-        profile = Profile(checked_verify(verify) if target.scheme == "https" else True, None, "", adapter.http)
-        try:
-            adapter.policy.check_port(target.scheme, target.port)
-            answer = adapter.transport().exchange(
-                profile,
-                method,
-                target.url,
-                target.host,
-                target.port,
-                lines,
-                body=body,
-                connect_timeout_s=connect_s,
-                read_timeout_s=read_s,
-            )
-        except TransferError as error:
-            raise requests_error(error, make_request()) from error
-        except (FetchError, InvalidRequest) as error:
-            raise_ours(error, make_request())
-        page = Page.of_answer(answer, method, url, make_request)
-        page.__dict__["connection"] = adapter
-        if answer.names(b"content-encoding") or answer.error is not None:
-            page.to_decode()
-        if answer.names(b"set-cookie"):
-            extract_cookies_to_jar(session.cookies, page.request, page.raw)
-        if page.status_code in REDIRECT_STATI and page.is_redirect:
-            return self._redirected(page, options, verify)
+    def _follow(self, sending: Sending, timeout: Any, verify: Any, allow_redirects: Any) -> requests.Response:
+        """From the first hop to the last, as requests.Session.send."""
+        session = self._session
+        page: requests.Response = self._carry(sending, timeout, verify)
+        if page.status_code in REDIRECT_STATI:
+            history: list[requests.Response] = []
+            while page.status_code in REDIRECT_STATI and (location := session.get_redirect_target(page)):
+                is_first = not history
+                page.history = history[:]
+                history.append(page)
+                _consume(page)
+                too_many = len(history) > session.max_redirects
+                if too_many and is_first:
+                    raise _too_many(session, page)
+                sending = next_sending(session, self._cookies, sending, page, location)
+                if isinstance(page, Page) and not (allow_redirects and is_first):
+                    # So it is with requests on every hop but the first of a chain.
+                    page.will_lead_to(sending)
+                    if not page._content_consumed:
+                        page.content  # noqa: B018 - for a second time
+                if too_many:
+                    raise _too_many(session, page)
+                page.close()
+                if not allow_redirects:
+                    break
+                page = self._carry_on(sending, timeout, verify)
+            else:
+                if history:
+                    page.history = history
         if not page._content_consumed:
             page.content  # noqa: B018 - read and decoded now, and what is wrong with it is raised now
         return page
 
-    def _redirected(self, page: Page, options: dict[str, Any], verify: Any) -> Page:
+    def _carry_on(self, sending: Sending, timeout: Any, verify: Any) -> requests.Response:
+        """A hop that follows, over whatever adapter the session has for it."""
         session = self._session
-        how = {
-            "stream": False,
-            "timeout": options.get("timeout"),
-            "verify": verify,
-            "cert": options.get("cert", session.cert),
-            "proxies": options.get("proxies") or {},
-        }
-        if not options.get("allow_redirects", True):
-            page._next = next(session.resolve_redirects(page, page.request, yield_requests=True, **how), None)  # type: ignore[assignment]
+        if self._is_own_adapter(sending.url):
+            return self._carry(sending, timeout, verify)
+        how = {"stream": False, "timeout": timeout, "verify": verify, "cert": session.cert, "proxies": {}}
+        return session.send(sending.request(), allow_redirects=False, **how)
+
+    def _carry(self, sending: Sending, timeout: Any, verify: Any) -> Page:
+        """One hop. The body's content codings are not undone yet."""
+        adapter = self._adapter
+        try:
+            target = sending.target
+            adapter.policy.check_port(target.scheme, target.port)
+            profile = Profile(checked_verify(verify) if target.scheme == "https" else True, None, "", adapter.http)
+            connect_s = read_s = None
+            if timeout is not None:
+                limits = limits_of(timeout)
+                connect_s, read_s = seconds_of(limits.connect_timeout), seconds_of(limits.read_timeout)
+            check_method(sending.method, has_body=sending.wire_body is not None)
+            lines = sending.lines()
+            if sending.plain is None:
+                lines = host_line(target, sending.store) + lines
+            answer = adapter.transport().exchange(
+                profile,
+                sending.method,
+                target.url,
+                target.host,
+                target.port,
+                lines,
+                body=sending.wire_body,
+                connect_timeout_s=connect_s,
+                read_timeout_s=read_s,
+            )
+        except TransferError as error:
+            raise requests_error(error, sending.request()) from error
+        except (FetchError, InvalidRequest) as error:
+            raise_ours(error, sending.request())
+        page = Page.of_answer(answer, sending.method, sending.url, sending.request)
+        page.connection = adapter
+        names = b"".join(answer.head).lower()
+        if answer.error is not None or b"\ncontent-encoding:" in names:
+            page.to_decode()
+        if b"\nset-cookie:" in names:
+            # While their lifetimes are counted from now.
+            page.cookies  # noqa: B018
+            extract_cookies_to_jar(self._session.cookies, page.request, page.raw)
+        return page
+
+
+def _too_many(session: requests.Session, page: requests.Response) -> TooManyRedirects:
+    return TooManyRedirects(f"Exceeded {session.max_redirects} redirects.", response=page)
+
+
+def _is_plain_jar(jar: object) -> bool:
+    return type(jar) is RequestsCookieJar
+
+
+def _consume(page: requests.Response) -> None:
+    """Read a body that is only passed through, as requests does: whatever is wrong with it."""
+    if not page._content_consumed:
+        try:
             page.content  # noqa: B018
-            return page
-        pages = [page, *session.resolve_redirects(page, page.request, **how)]
-        final = pages.pop()
-        final.history = pages
-        return final  # type: ignore[return-value]
-
-
-class _Asked:
-    """What the cookie jar asks about a request."""
-
-    def __init__(self, url: str, headers: Any) -> None:
-        self.url = url
-        self.headers = headers
-
-
-def _are_own(owner: object, steps: list[tuple[str, Any]]) -> bool:
-    """Whether these methods are the ones that we know."""
-    return all(getattr(getattr(owner, name), "__func__", None) is step for name, step in steps)
-
-
-def _has_any(jar: Any) -> bool:
-    return any(True for _ in jar)
+        except (ChunkedEncodingError, ContentDecodingError, RuntimeError):
+            page.raw.read(decode_content=False)

@@ -25,6 +25,11 @@ class BufferedBody(io.BytesIO):
         super().__init__(body)
         self._length = len(body)
         self._error = error
+        self._size_bytes = len(body)
+
+    def isclosed(self) -> bool:
+        """Whether all has been read. http.client's response ends itself then, and urllib3 asks for it."""
+        return self.closed or (self._error is None and self.tell() >= self._size_bytes)
 
     @property
     def closed(self) -> bool:

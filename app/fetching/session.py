@@ -11,10 +11,12 @@ Whatever is not at its default, and has no quick way here, goes requests' own wa
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 from urllib.request import getproxies
 
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import select_proxy, should_bypass_proxies
 
 from app.fetching.adapter import CurlAdapter
@@ -30,6 +32,8 @@ from app.policy.addresses import AddressPolicy
 Transport = Literal["curl", "requests"]
 
 _USER_AGENT = "percore/0.1"
+
+_SEND = HTTPAdapter.send
 
 
 class Session(requests.Session):
@@ -47,7 +51,7 @@ class Session(requests.Session):
     """
 
     # What is pickled, as there; the rest is made anew.
-    __attrs__ = [*requests.Session.__attrs__, "max_body_bytes", "policy", "transport", "_own_adapter"]  # noqa: RUF012
+    __attrs__ = [*requests.Session.__attrs__, "max_body_bytes", "policy", "transport", "_own_adapter", "_pools"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -68,11 +72,12 @@ class Session(requests.Session):
         self.headers["User-Agent"] = _USER_AGENT
         self.policy = policy or AddressPolicy.allow_all()
         self.transport: Transport = transport
+        self._pools = {"pool_connections": origins, "pool_maxsize": per_origin}
         adapter: CurlAdapter | PlainAdapter
         if transport == "curl":
             adapter = CurlAdapter(policy=self.policy, http=http, max_idle_connections=origins * per_origin)
         else:
-            adapter = PlainAdapter(self.verify, Dialer(self.policy), pool_connections=origins, pool_maxsize=per_origin)
+            adapter = self._plain_adapter
         self._use(adapter)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
@@ -123,23 +128,17 @@ class Session(requests.Session):
                 return page
         return super().send(request, **options)
 
-    def rebuild_proxies(
-        self, prepared_request: requests.PreparedRequest, proxies: dict[str, str] | None
-    ) -> dict[str, str]:
-        """As requests' own, which looks into the environment on every hop."""
-        if proxies or self._curl is None or not self._quick.is_undisturbed():
-            return super().rebuild_proxies(prepared_request, proxies)
-        prepared_request.headers.pop("Proxy-Authorization", None)
-        return {}
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """As requests.Session.get_adapter."""
+        adapter = super().get_adapter(url)
+        if adapter is self._curl and HTTPAdapter.send is not _SEND:
+            # Somebody has replaced what requests sends with, as the mocks of tests do: they shall see the request.
+            return self._plain_adapter
+        return adapter
 
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """As requests' own, which looks for a netrc file on every hop."""
-        if self._curl is None or not self._quick.is_undisturbed():
-            super().rebuild_auth(prepared_request, response)
-        elif "Authorization" in prepared_request.headers and self.should_strip_auth(
-            response.request.url or "", prepared_request.url or ""
-        ):
-            del prepared_request.headers["Authorization"]
+    @cached_property
+    def _plain_adapter(self) -> PlainAdapter:
+        return PlainAdapter(self.verify, Dialer(self.policy), **self._pools)
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self.policy != AddressPolicy.allow_all():

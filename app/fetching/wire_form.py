@@ -9,25 +9,40 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
+from urllib3._version import __version__ as urllib3_version
 from urllib3.exceptions import LocationParseError
 from urllib3.util import SKIP_HEADER, parse_url
+from urllib3.util.request import SKIPPABLE_HEADERS
 
 # What most URLs are made of: nothing here is rewritten by requests or urllib3, or read in two ways. No user, no
-# fragment, no percent sign, no dot segments; hosts in lower case that don't look like numbers.
+# fragment, no dot segments; of percent escapes those that have to be ones, in upper case; hosts in lower case that
+# don't look like numbers.
+_ESCAPE = r"%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[BCDF])"
 _PLAIN = re.compile(
     r"(https?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z](?:[a-z0-9-]*[a-z0-9])?"
     r"|(?:(?:0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])(?:\.(?!$)|(?=[:/]))){4})"
     r"(?::([1-9]\d{0,4}))?"
-    r"(/(?:[A-Za-z0-9_~!$&'()*+,;=:@-]|(?<!/)\.|(?<=/)/*\.(?=[A-Za-z0-9_~-])|/(?!\.))*(?:\?[A-Za-z0-9_~!$&'()*+,;=:@/?.-]*)?)",
+    rf"((?=/)(?:/(?!\.\.?(?:[/?]|\Z))|[A-Za-z0-9_~!$&'()*+,;=:@.-]|{_ESCAPE})*"
+    rf"(?:\?(?:[A-Za-z0-9_~!$&'()*+,;=:@/?.-]|{_ESCAPE})+)?)",
 )
 
-# urllib3's word for a header that is not to be sent, where it would send one by itself.
-_SKIP = SKIP_HEADER.encode()
-
 _PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
+
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+# IPv6, or a last part that is a number (WHATWG URL, "ends in a number").
+_ODD_ADDRESS = re.compile(r"^\[|(?:^|\.)(?:0[xX][0-9A-Fa-f]*|[0-9]+)\.?$")
+
+# What urllib3 says where nobody says anything, and how it is told to say nothing.
+_USER_AGENT = f"User-Agent: python-urllib3/{urllib3_version}".encode()
+_SKIP = SKIP_HEADER.encode()
+_SKIPPABLE = frozenset(name.encode() for name in SKIPPABLE_HEADERS)
 
 Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
@@ -46,8 +61,9 @@ def plain_target(url: str) -> Target | None:
     found = _PLAIN.fullmatch(url)
     if found is None:
         return None
-    scheme, host, port, _ = found.groups()
-    return Target(url, scheme, host, int(port) if port else _PORTS[scheme])
+    scheme, host, digits, _ = found.groups()
+    port = int(digits) if digits else _PORTS[scheme]
+    return Target(url, scheme, host, port) if port <= _LAST_PORT else None
 
 
 def target_of(url: str) -> Target:
@@ -59,14 +75,40 @@ def target_of(url: str) -> Target:
     scheme = (parts.scheme or "").lower()
     if not parts.host or scheme not in _PORTS:
         raise InvalidURL(f"{url[:200]!r} is no http or https URL")
-    clean = parts._replace(auth=None, fragment=None, scheme=scheme).url
-    if not clean.isascii():
-        clean = requote_uri(clean)
-    return Target(clean, scheme, parts.host.lower(), parts.port or _PORTS[scheme])
+    host, port = parts.host.lower(), parts.port or _PORTS[scheme]
+    given = urlsplit(url)
+    # As requests' path_url and urllib3 make it: no dot segment is taken out that has come through so far.
+    path = requote_uri(f"{given.path or '/'}?{given.query}" if given.query else given.path or "/")
+    return Target(f"{scheme}://{host}{'' if parts.port is None else f':{port}'}{path}", scheme, host, port)
+
+
+def check_method(method: str, *, has_body: bool) -> None:
+    """Raises ValueError as http.client does for what is no token (RFC 9110 section 5.6.2), and for HEAD with a body:
+    libcurl would wait for a body in the answer too. It has no meaning (RFC 9110 section 9.3.2).
+    """
+    if has_body and method == "HEAD":
+        raise ValueError("HEAD can't be sent with a body")
+    if method not in _METHODS and not _TOKEN.fullmatch(method):
+        raise ValueError(f"Method cannot contain non-token characters {method!r}")
+
+
+def host_line(target: Target, headers: Iterable[str]) -> list[bytes]:
+    """The Host header for a host that libcurl would write otherwise, if none is among `headers`: it takes whatever
+    looks like an address for one, and writes it in its usual form. The root's dot is left out, as http.client does.
+    """
+    if not target.host.endswith(".") and _ODD_ADDRESS.search(target.host) is None:
+        return []
+    if any(name.lower() == "host" for name in headers):
+        return []
+    port = "" if target.port == _PORTS[target.scheme] else f":{target.port}"
+    return [f"Host: {target.host.rstrip('.')}{port}".encode()]
 
 
 def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
-    """Lines for CURLOPT_HTTPHEADER(3). Raises UnicodeEncodeError for what is beyond latin-1, as http.client does."""
+    """Lines for CURLOPT_HTTPHEADER(3), in the order in which urllib3 sends them.
+
+    Raises UnicodeEncodeError for what is beyond latin-1, as http.client does.
+    """
     lines: list[bytes] = []
     names: set[bytes] = set()
     for name, value in headers:
@@ -76,19 +118,18 @@ def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
         names.add(lower)
         if has_body and lower in (b"content-length", b"transfer-encoding"):
             continue
-        if raw_value == _SKIP:
+        if raw_value == _SKIP and lower in _SKIPPABLE:
             lines.append(raw_name + b":")
             continue
         # With a semicolon libcurl sends an empty header; with a colon it would send none.
         lines.append(raw_name + b": " + raw_value if raw_value.strip() else raw_name + b";")
-    if b"accept" not in names:
-        lines.append(b"Accept:")
     if b"user-agent" not in names:
-        # libcurl would name itself.
-        lines.append(b"User-Agent:")
+        lines.insert(0, _USER_AGENT)
     if b"accept-encoding" not in names:
         # As http.client says it: no coding was asked for, so none should come.
-        lines.append(b"Accept-Encoding: identity")
+        lines.insert(0, b"Accept-Encoding: identity")
+    if b"accept" not in names:
+        lines.append(b"Accept:")
     if has_body and b"expect" not in names:
         lines.append(b"Expect:")
     return lines

@@ -1,0 +1,169 @@
+# ruff: noqa: RUF005 - a long list of examples is laid out by hand
+
+from __future__ import annotations
+
+import pytest
+import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
+from urllib3.util import SKIP_HEADER, parse_url
+
+from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
+
+_PIECES = st.sampled_from(
+    [
+        "http",
+        "https",
+        "HTTP",
+        "://",
+        "a",
+        "b-c",
+        "-",
+        ".",
+        "..",
+        "/",
+        "//",
+        "?",
+        "#",
+        "@",
+        ":",
+        "80",
+        "443",
+        "0",
+        "65536",
+    ]
+    + [
+        "127",
+        "1.2.3.4",
+        "256",
+        "0x7f",
+        "%",
+        "%41",
+        "%2e",
+        "%2F",
+        "%7E",
+        "%E4",
+        "%e4",
+        "é",
+        " ",
+        "&",
+        "=",
+        "[",
+        "]",
+        "\\",
+    ]
+    + ["\n", "\t", "_", "~", ";", "+", "'", '"', "|", "*", "xn--a", "[::1]", "A"]
+)
+_LIKE_URLS = st.one_of(
+    st.lists(_PIECES, max_size=10).map(lambda pieces: "http://a" + "".join(pieces)),
+    st.lists(_PIECES, max_size=10).map("".join),
+    st.lists(_PIECES, max_size=6).map(lambda pieces: "https://h.test:8080/" + "".join(pieces)),
+    st.text(max_size=20).map(lambda text: "http://h/" + text),
+)
+
+
+@given(_LIKE_URLS)
+@example("http://a/?")
+@example("http://a/b/..")
+@example("http://a/b/.?x")
+@example("http://1.2.3.4/")
+@example("http://a:65536/")
+@example("http://a/%2e%2e/")
+def test_a_url_taken_for_plain_is_what_requests_and_urllib3_make_of_it(url: str) -> None:
+    target = plain_target(url)
+    if target is None:
+        return
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(url, {})
+    assert prepared.url == url
+    parts = parse_url(url)
+    assert target == Target(
+        url, parts.scheme or "", parts.host or "", parts.port or {"http": 80, "https": 443}[target.scheme]
+    )
+    assert target == target_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://a.b-c.example:8443/x/y.html?q=1&r=a/b",
+        "http://127.0.0.1:80/",
+        "http://h/a/.well-known/x",
+        "http://h/...",
+        "http://h/%C3%A4?x=%20",
+    ],
+)
+def test_usual_urls_are_plain(url: str) -> None:
+    assert plain_target(url) is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "wire_url", "host", "port"),
+    [
+        ("http://u:p@h/a#f", "http://h/a", "h", 80),
+        ("https://h:443/?#f", "https://h:443/", "h", 443),
+        ("http://[::1]:81/", "http://[::1]:81/", "[::1]", 81),
+        ("HTTP://H/../a", "http://h/../a", "h", 80),
+        ("http://h/ü?ü", "http://h/%C3%BC?%C3%BC", "h", 80),
+    ],
+)
+def test_target_of(url: str, wire_url: str, host: str, port: int) -> None:
+    assert target_of(url)[0] == wire_url
+    assert target_of(url)[2:] == (host, port)
+
+
+@pytest.mark.parametrize("url", ["", "http://", "ftp://h/", "/x", "http://h:99999/", "http://[bad/"])
+def test_what_leads_nowhere(url: str) -> None:
+    with pytest.raises(requests.exceptions.InvalidURL):
+        target_of(url)
+
+
+def test_header_lines_say_what_urllib3_says_and_turn_off_what_libcurl_adds() -> None:
+    lines = header_lines([("X-A", "1"), (b"X-B", b"\xe4"), ("X-Empty", " ")], has_body=True)
+    assert lines[0] == b"Accept-Encoding: identity"
+    assert lines[1].startswith(b"User-Agent: python-urllib3/")
+    assert lines[2:] == [b"X-A: 1", b"X-B: \xe4", b"X-Empty;", b"Accept:", b"Expect:"]
+
+
+def test_header_lines_leave_framing_to_libcurl_and_the_rest_to_the_caller() -> None:
+    given_ = [
+        ("user-agent", SKIP_HEADER),
+        ("ACCEPT", "a"),
+        ("accept-encoding", "b"),
+        ("Content-Length", "3"),
+        ("expect", "c"),
+    ]
+    assert header_lines(given_, has_body=True) == [b"user-agent:", b"ACCEPT: a", b"accept-encoding: b", b"expect: c"]
+    assert b"Content-Length: 3" in header_lines(given_, has_body=False)
+
+
+def test_header_lines_refuse_what_is_beyond_latin_1() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        header_lines([("X-A", "✓")], has_body=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "lines"),
+    [
+        ("http://0x7f.1:81/", [b"Host: 0x7f.1:81"]),
+        ("http://[::ffff:1.2.3.4]/", [b"Host: [::ffff:1.2.3.4]"]),
+        ("http://h.test.:80/", [b"Host: h.test"]),
+        ("http://h.test/", []),
+    ],
+)
+def test_host_line(url: str, lines: list[bytes]) -> None:
+    assert host_line(target_of(url), []) == lines
+    assert host_line(target_of(url), ["HOST"]) == []
+
+
+@pytest.mark.parametrize("method", ["G T", "GET\r\nX: y", "GÉT", "", "\x00"])
+def test_a_method_that_is_no_token(method: str) -> None:
+    with pytest.raises(ValueError, match="token"):
+        check_method(method, has_body=False)
+
+
+def test_head_has_no_body() -> None:
+    check_method("HEAD", has_body=False)
+    with pytest.raises(ValueError, match="HEAD"):
+        check_method("HEAD", has_body=True)
