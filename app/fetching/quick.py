@@ -77,7 +77,8 @@ class QuickVerbs:
             return None
         if options.get("stream", session.stream) or options.get("cert", session.cert):
             return None
-        if options.get("proxies") or ("proxies" not in options and not self._is_undisturbed()):
+        # Also where no proxy was found for this URL: where a redirect leads there may be one.
+        if options.get("proxies") or not self._is_undisturbed():
             return None
         if (prepared.hooks or {}).get("response") or is_stream(prepared.body) or not _is_plain_jar(session.cookies):
             return None

@@ -177,7 +177,8 @@ class Stream(Transfer):
                 self._outgoing = bytes(piece)
                 self._feed()
         self._sent_all = True
-        if self._is_asked_for_more():
+        # If libcurl has not asked yet, it will be told then: waiting for that would keep the answer from being read.
+        if self._hungry and self.code is None:
             self._feed()
 
     def _is_asked_for_more(self) -> bool:
