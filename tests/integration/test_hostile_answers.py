@@ -179,23 +179,19 @@ CASES: dict[str, Case] = {
     "head-only-no-end": Case(
         OK + b"Content-Length: 2\r\n",
         "connection_lost",
-        "ConnectionError",
-        ("connection_lost", "ChunkedEncodingError"),
-        "http.client takes the end of the connection for the end of the head",
+        "ChunkedEncodingError",
     ),
     # Content-Length and Transfer-Encoding
     "cl-short": Case(cl(10, b"hello"), "connection_lost", "ChunkedEncodingError"),
     "cl-long": Case(cl(3, b"hello"), "200 b'hel'", "200 b'hel'"),
-    "cl-neg": Case(cl(-5, b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
-    "cl-plus": Case(cl("+5", b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
-    "cl-word": Case(cl("five", b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
-    "cl-empty": Case(cl("", b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
-    "cl-hex": Case(cl("0x5", b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
-    "cl-trail": Case(cl("5 x", b"hello"), "bad_response", "ConnectionError", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-neg": Case(cl(-5, b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-plus": Case(cl("+5", b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-word": Case(cl("five", b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-empty": Case(cl("", b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-hex": Case(cl("0x5", b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
+    "cl-trail": Case(cl("5 x", b"hello"), "bad_response", "InvalidHeader", ("200 b'hello'", "200 b'hello'"), LENGTH),
     "cl-comma": Case(cl("5, 5", b"hello"), "200 b'hello'", "200 b'hello'"),
-    "cl-comma-diff": Case(
-        cl("5, 6", b"hello"), "bad_response", "ConnectionError", ("bad_response", "InvalidHeader"), NAMES
-    ),
+    "cl-comma-diff": Case(cl("5, 6", b"hello"), "bad_response", "InvalidHeader"),
     "cl-huge": Case(
         cl(10**18, b"hello"),
         "body_too_large",
@@ -214,9 +210,7 @@ CASES: dict[str, Case] = {
     "cl-conflict": Case(
         OK + b"Content-Length: 5\r\nContent-Length: 3\r\n\r\nhello",
         "bad_response",
-        "ConnectionError",
-        ("bad_response", "InvalidHeader"),
-        NAMES,
+        "InvalidHeader",
     ),
     "cl-te": Case(
         OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -375,7 +369,7 @@ CASES: dict[str, Case] = {
     "unknown+gzip": Case(gz(G, b"funny, gzip"), "bad_response", "ContentDecodingError"),
     "deflate-raw": Case(gz(zlib.compress(b"hello")[2:-4], b"deflate"), "200 b'hello'", "200 b'hello'"),
     "deflate": Case(gz(zlib.compress(b"hello"), b"deflate"), "200 b'hello'", "200 b'hello'"),
-    "br-bad": Case(gz(b"hello", b"br"), "200 b'hello'", "200 b'hello'"),
+    "br-bad": Case(gz(b"hello", b"br"), "200 b''", "200 b''"),
     "zstd-bad": Case(gz(b"hello", b"zstd"), "200 b'hello'", "200 b'hello'"),
     "bomb": Case(gz(BOMB), "body_too_large", "200 3000000 bytes"),
     "bomb-nested": Case(

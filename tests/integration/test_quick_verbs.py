@@ -43,9 +43,13 @@ def url(mirror: Mirror) -> str:
 
 def _is_quick(call: Callable[[], requests.Response]) -> bool:
     """Only requests' own way gets at its own `send`."""
-    with mock.patch.object(CurlAdapter, "send", autospec=True, side_effect=CurlAdapter.send) as sent:
+    # Not `send` itself: that somebody has replaced it is noticed, and the quick way is left.
+    with (
+        mock.patch.object(CurlAdapter, "_whole", autospec=True, side_effect=CurlAdapter._whole) as whole,
+        mock.patch.object(CurlAdapter, "_streamed", autospec=True, side_effect=CurlAdapter._streamed) as streamed,
+    ):
         call()
-    return not sent.called
+    return not (whole.called or streamed.called)
 
 
 QUICK: dict[str, Callable[[Session, str], requests.Response]] = {
