@@ -42,12 +42,11 @@ class InvalidRequest(UsageError):
 
 
 class FetchError(PercoreError):
-    """A fetch failed. `kind` is from the closed enum; `hops` counts the redirects that had been followed by then."""
+    """A fetch failed. `kind` is from the closed enum."""
 
-    def __init__(self, kind: ErrorKind, message: str, *, hops: int = 0) -> None:
+    def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
-        self.hops = hops
 
 
 class OutputError(PercoreError):

@@ -22,6 +22,7 @@ from app.fetching.place import Place
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
+from app.fetching.visit import Hop
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request
@@ -89,12 +90,10 @@ class Pipeline:
             return
         if self._options.headers:
             request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
-        # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile.
-        origin = origin_of(request.url)
-        crawl_delay_s = self._robots.admit(request.url, origin) if self._options.robots == "obey" else 0.0
-        with self._slots.hold(origin, crawl_delay_s) as place:
-            draft.deadline = Deadline(self._clock.monotonic_s(), request.timeout_s or self._options.timeout_s)
-            page = self._fetch(request, draft, draft.deadline, place)
+        limit_s = request.timeout_s or self._options.timeout_s
+        page = self._hop(request, draft, limit_s)
+        while (hop := self._session.next_hop(page)) is not None:
+            page = self._hop(hop, draft, limit_s)
         draft.page = page
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
@@ -102,17 +101,28 @@ class Pipeline:
             self._run_stages(page, draft)
         draft.body = _body(page, self._options.body)
 
-    def _fetch(self, request: Request, draft: _Draft, deadline: Deadline, place: Place) -> Page:
+    def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
+        """One hop of the fetch, by leave of its own origin."""
+        origin = origin_of(request.url)
+        crawl_delay_s = self._robots.admit(request.url, origin) if self._options.robots == "obey" else 0.0
+        # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile. It is
+        # given back between hops: who waits for a place must hold none.
+        with self._slots.hold(origin, crawl_delay_s) as place:
+            if draft.deadline is None:
+                draft.deadline = Deadline(self._clock.monotonic_s(), limit_s)
+                draft.attempts = 1
+            return self._fetch(request, draft, draft.deadline, place)
+
+    def _fetch(self, request: Request | Hop, draft: _Draft, deadline: Deadline, place: Place) -> Page:
         """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
         while True:
-            draft.attempts += 1
             page = failure = None
             try:
-                page = self._session.fetch(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
+                page = self._session.fetch_hop(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
             except FetchError as error:
                 failure = error
                 place.failed(error)
-                attempt = Attempt(draft.attempts, request.method, error.kind, hops=error.hops)
+                attempt = Attempt(draft.attempts, request.method, error.kind)
             else:
                 if page.status_code < 400:
                     place.answered(page.status_code)
@@ -132,6 +142,7 @@ class Pipeline:
                 if page is None:
                     raise failure or AssertionError("either a page or a failure")
                 return page
+            draft.attempts += 1
 
     def _run_stages(self, page: Page, draft: _Draft) -> None:
         for stage in self._stages:

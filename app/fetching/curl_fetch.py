@@ -1,14 +1,12 @@
-"""The engine's way over libcurl: a fetch from its first hop to its final page, with nothing done that nobody asked for.
+"""The engine's way over libcurl: one hop, with nothing done that nobody asked for.
 
 A plain GET is one exchange and one page. What is more than that (a body, a URL to be put in order, a redirect) goes
-through requests' own preparation and its own redirect rules, hop by hop, over the same exchange.
+through requests' own preparation and its own redirect rules (`app.fetching.visit`), over the same exchange.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Any
 
 import pycurl
 import requests
@@ -21,55 +19,52 @@ from app.fetching.curl_transport import Answer
 from app.fetching.errormap import fetch_error
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
+from app.fetching.sending import BODILESS
 from app.fetching.transfer import Profile
-from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time, too_large
+from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit, too_large
 from app.fetching.wire_form import Target, check_method, header_lines, plain_target, target_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
-
-_BODILESS = ("GET", "HEAD")
 
 
 class CurlFetcher:
     """Fetches for `parent` over `adapter`'s transport. proxy_for: URL -> proxy URL, or "" for none."""
 
     def __init__(self, parent: Parent, adapter: CurlAdapter, proxy_for: Callable[[str], str]) -> None:
-        self._parent = parent
+        self.parent = parent
         self._adapter = adapter
         self._proxy_for = proxy_for
         self._headers = MergedHeaders(parent)
 
-    def fetch(self, request: Request, timeout_s: float) -> Page:
-        """See Session.fetch."""
-        deadline_s = time.monotonic() + timeout_s
+    def hop(self, request: Request | Hop, timeout_s: float) -> Page:
+        """See Session.fetch_hop."""
         try:
+            if isinstance(request, Hop):
+                return request.visit.carry(request.prepared, timeout_s)
             target = plain_target(request.url)
-            if target is None or request.body is not None or request.method not in _BODILESS:
-                page = self._fetch_any(request, deadline_s)
-            else:
-                page = self._fetch_plain(request, target, deadline_s, timeout_s)
-        except FetchError as error:
-            if error.kind is ErrorKind.TIMEOUT:
-                raise out_of_time(timeout_s) from error
-            raise
-        except InvalidRequest:
+            if target is None or request.body is not None or request.method not in BODILESS:
+                return self._hop_of_any(request, timeout_s)
+            return self._plain_hop(request, target, timeout_s)
+        except (FetchError, InvalidRequest):
             raise
         except Exception as error:
             known = fetch_error(error)
             if known is None:
                 raise
             raise known from error
-        return page
 
-    def exchange(
-        self, method: str, target: Target, lines: list[bytes], body: bytes | None, deadline_s: float
-    ) -> Answer:
+    def visit_after(self, page: Page) -> Visit:
+        """The visit that `page` is the first hop of, for one that was fetched without."""
+        visit = CurlVisit(self)
+        extract_cookies_to_jar(visit.cookies, page.request, page.raw)
+        return visit
+
+    def exchange(self, method: str, target: Target, lines: list[bytes], body: bytes | None, timeout_s: float) -> Answer:
         """One hop. Raises FetchError; InvalidRequest for a host that is none."""
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
+        if timeout_s <= 0:
             raise FetchError(ErrorKind.TIMEOUT, "no time left")
-        self._parent.policy.check_port(target.scheme, target.port)
+        self.parent.policy.check_port(target.scheme, target.port)
         try:
             answer = self._adapter.transport().exchange(
                 self._profile(target, method),
@@ -79,11 +74,11 @@ class CurlFetcher:
                 target.port,
                 lines,
                 body=body,
-                timeout_s=left_s,
-                connect_timeout_s=CONNECT_TIMEOUT_S if left_s > CONNECT_TIMEOUT_S else None,
+                timeout_s=timeout_s,
+                connect_timeout_s=CONNECT_TIMEOUT_S if timeout_s > CONNECT_TIMEOUT_S else None,
             )
         except TransferError as error:
-            if error.code == pycurl.E_OPERATION_TIMEDOUT and left_s <= CONNECT_TIMEOUT_S:
+            if error.code == pycurl.E_OPERATION_TIMEDOUT and timeout_s <= CONNECT_TIMEOUT_S:
                 # Not connected, but that had no limit of its own: it is the deadline.
                 raise FetchError(ErrorKind.TIMEOUT, str(error)) from error
             raise self._failed(error) from error
@@ -91,24 +86,20 @@ class CurlFetcher:
             raise self._failed(answer.error)
         return answer
 
-    def _fetch_plain(self, request: Request, target: Target, deadline_s: float, timeout_s: float) -> Page:
-        lines = self._lines_for(request)
-        answer = self.exchange(request.method, target, lines, None, deadline_s)
-        page = Page.of_answer(answer, request.method, target.url, lambda: CurlVisit(self, 0.0).prepare(request))
-        self._read(page, answer)
-        if page.status_code in _REDIRECTS and page.is_redirect:
-            return CurlVisit(self, deadline_s).follow(page)
+    def _plain_hop(self, request: Request, target: Target, timeout_s: float) -> Page:
+        answer = self.exchange(request.method, target, self._lines_for(request), None, timeout_s)
+        page = Page.of_answer(answer, request.method, target.url, lambda: CurlVisit(self).prepare(request))
+        self.read(page, answer)
         return page
 
-    def _fetch_any(self, request: Request, deadline_s: float) -> Page:
+    def _hop_of_any(self, request: Request, timeout_s: float) -> Page:
         origin_of(request.url)
         try:
             check_method(request.method.upper(), has_body=request.body is not None)
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
-        visit = CurlVisit(self, deadline_s)
-        page = visit.carry(visit.prepare(request))
-        return visit.follow(page) if page.is_redirect else page
+        visit = CurlVisit(self)
+        return visit.carry(visit.prepare(request), timeout_s)
 
     def _lines_for(self, request: Request) -> list[bytes]:
         """Raises InvalidRequest for a header that can't be sent."""
@@ -118,7 +109,7 @@ class CurlFetcher:
             raise InvalidRequest(str(error)) from None
 
     def _profile(self, target: Target, method: str) -> Profile:
-        parent = self._parent
+        parent = self.parent
         return Profile(
             verify=parent.verify if target.scheme == "https" else True,
             cert=parent.cert,
@@ -128,56 +119,40 @@ class CurlFetcher:
             max_wire_bytes=0 if method == "HEAD" else max(1, parent.max_body_bytes),
         )
 
-    def _read(self, page: Page, answer: Answer) -> None:
+    def read(self, page: Page, answer: Answer) -> None:
         """Undo the body's content codings, within the limit."""
         if answer.names(b"content-encoding"):
             page.to_decode()
-            CurlVisit(self, 0.0).read_body(page)
-        elif len(answer.body) > self._parent.max_body_bytes:
-            raise too_large(self._parent.max_body_bytes)
+            CurlVisit(self).read_body(page)
+        elif len(answer.body) > self.parent.max_body_bytes:
+            raise too_large(self.parent.max_body_bytes)
 
     def _failed(self, error: TransferError) -> FetchError:
         if error.kind is ErrorKind.BODY_TOO_LARGE:
-            return too_large(self._parent.max_body_bytes)
+            return too_large(self.parent.max_body_bytes)
         return FetchError(error.kind, str(error))
 
 
 class CurlVisit(Visit):
-    """A visit whose hops are exchanges, the first of which may have been made already. deadline_s: monotonic."""
+    """A visit whose hops are exchanges."""
 
-    def __init__(self, fetcher: CurlFetcher, deadline_s: float) -> None:
-        super().__init__(fetcher._parent)
+    def __init__(self, fetcher: CurlFetcher) -> None:
+        super().__init__(fetcher.parent)
         self._fetcher = fetcher
-        self._deadline_s = deadline_s
 
-    def follow(self, page: Page) -> Page:
-        """From a redirect to the final page. Raises as `fetch`, and what requests raises for too many of them."""
-        extract_cookies_to_jar(self.cookies, page.request, page.raw)
-        hops = [page, *self.resolve_redirects(page, page.request, stream=True)]
-        final = hops.pop()
-        assert isinstance(final, Page)
-        final.history = list(hops)
-        return final
-
-    def send(self, request: requests.PreparedRequest, **_: Any) -> Page:
-        """How requests asks for the next hop."""
-        return self.carry(request)
-
-    def carry(self, request: requests.PreparedRequest) -> Page:
+    def carry(self, prepared: requests.PreparedRequest, timeout_s: float) -> Page:
         """One hop of a prepared request."""
-        method, url = request.method or "GET", request.url or ""
+        method, url = prepared.method or "GET", prepared.url or ""
         self._policy.check_origin(origin_of(url))
         target = plain_target(url) or target_of(url)
-        body = bytes_of(request)
-        lines = header_lines(request.headers.items(), has_body=body is not None)
-        answer = self._fetcher.exchange(method, target, lines, body, self._deadline_s)
-        page = Page.of_answer(answer, method, url, lambda: request)
-        self._fetcher._read(page, answer)
+        body = bytes_of(prepared)
+        lines = header_lines(prepared.headers.items(), has_body=body is not None)
+        answer = self._fetcher.exchange(method, target, lines, body, timeout_s)
+        page = Page.of_answer(answer, method, url, lambda: prepared)
+        page.visit = self
+        self._fetcher.read(page, answer)
         if page.is_redirect and page.headers["location"]:
-            # What is only passed through is not worth the memory: requests keeps every hop in `history`.
+            # What is only passed through is not worth the memory: every hop is kept in `history`.
             page._content = b""
-        extract_cookies_to_jar(self.cookies, request, page.raw)
+        extract_cookies_to_jar(self.cookies, prepared, page.raw)
         return page
-
-
-_REDIRECTS = frozenset(requests.models.REDIRECT_STATI)

@@ -27,11 +27,13 @@ class Page(requests.Response):
 
     memo    a place for stages of the same page to share what they worked out (a parsed tree, say)
     timing  where the time of its last hop went; None under the plain transport
+    visit   the visit (app.fetching.visit) of which it is a hop, None for one of its own
     """
 
     # Attributes of requests.Response that are not here yet are made by `__getattr__` and then stay.
     memo: dict[str, Any]
     timing: Timing | None
+    visit: Any
 
     @classmethod
     def of(cls, response: requests.Response) -> Page:
@@ -132,6 +134,7 @@ _LATE: dict[str, Callable[[Page], Any]] = {
     "elapsed": lambda page: timedelta(seconds=page.timing.total_s if page.timing else 0.0),
     "timing": lambda page: page.__dict__["_answer"].timing if "_answer" in page.__dict__ else None,
     "memo": lambda page: {},
+    "visit": lambda page: None,
     "connection": lambda page: None,
     "_next": lambda page: page.__dict__["_next_sending"].request() if "_next_sending" in page.__dict__ else None,
 }

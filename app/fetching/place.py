@@ -76,11 +76,8 @@ class Place:
             self._keeper.answered(self, status, retry_after_s)
 
     def failed(self, error: FetchError) -> None:
-        """An attempt got none. Behind a redirect that is another origin's failure: this one has answered."""
-        if error.hops:
-            self.answered(302)
-        else:
-            self._keeper.failed(self, error)
+        """An attempt got none."""
+        self._keeper.failed(self, error)
 
     def pause(self, wait_s: float, limit_s: float) -> bool:
         """Wait `wait_s` and then for the origin's leave to try again, keeping the place; whether that came.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -16,44 +17,45 @@ import gevent
 import requests
 from urllib3.util.ssl_ import create_urllib3_context
 
-from app.errors import FetchError
+from app.errors import FetchError, InvalidRequest
 from app.fetching.dialing import Dialer, DialingAdapter
 from app.fetching.errormap import fetch_error
 from app.fetching.page import Page
-from app.fetching.visit import CONNECT_TIMEOUT_S, Parent, Visit, out_of_time
+from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.addresses import AddressPolicy
+from app.policy.urls import origin_of
 
 
-def fetch_plainly(parent: Parent, request: Request, proxies: dict[str, str], timeout_s: float) -> Page:
-    """See Session.fetch."""
-    visit = PlainVisit(parent)
-    prepared = visit.prepare(request)
-    deadline = gevent.Timeout(timeout_s)
-    try:
-        with deadline:
-            response = visit.send(
-                prepared,
-                stream=True,
-                # Not both at the same moment: what is out of time in all is no matter of connecting.
-                timeout=(CONNECT_TIMEOUT_S if timeout_s > CONNECT_TIMEOUT_S else None, None),
-                proxies=proxies,
-                verify=parent.verify,
-                cert=parent.cert,
-            )
-    except gevent.Timeout as expired:
-        if expired is not deadline:
+class PlainFetcher:
+    """Fetches for `parent` over its own adapter. proxies_for: URL -> proxies, as requests takes them."""
+
+    def __init__(self, parent: Parent, proxies_for: Callable[[str], dict[str, str]]) -> None:
+        self.parent = parent
+        self.proxies_for = proxies_for
+
+    def hop(self, request: Request | Hop, timeout_s: float) -> Page:
+        """See Session.fetch_hop."""
+        if timeout_s <= 0:
+            raise FetchError(ErrorKind.TIMEOUT, "no time left")
+        try:
+            if isinstance(request, Hop):
+                return request.visit.carry(request.prepared, timeout_s)
+            origin_of(request.url)
+            visit = PlainVisit(self)
+            return visit.carry(visit.prepare(request), timeout_s)
+        except (FetchError, InvalidRequest):
             raise
-        raise out_of_time(timeout_s) from None
-    except FetchError:
-        raise
-    except Exception as error:
-        known = fetch_error(error)
-        if known is None:
-            raise
-        raise known from error
-    return Page.of(response)
+        except Exception as error:
+            known = fetch_error(error)
+            if known is None:
+                raise
+            raise known from error
+
+    def visit_after(self, page: Page) -> Visit:
+        """As CurlFetcher's; here every page has one."""
+        raise AssertionError("a page without a visit")
 
 
 class PlainAdapter(DialingAdapter):
@@ -101,10 +103,34 @@ def _made_anew(verify: str | bool, policy: AddressPolicy, pool_connections: int,
 class PlainVisit(Visit):
     """A visit whose hops go over requests' own adapter."""
 
-    def __init__(self, parent: Parent) -> None:
-        super().__init__(parent)
-        # Called on every hop before requests follows it, which would otherwise read any body whole.
+    def __init__(self, fetcher: PlainFetcher) -> None:
+        super().__init__(fetcher.parent)
+        self._fetcher = fetcher
+        # Called before requests reads the body, which it would do whole.
         self.hooks = {"response": [self._on_response]}
+
+    def carry(self, prepared: requests.PreparedRequest, timeout_s: float) -> Page:
+        """One hop of a prepared request."""
+        deadline = gevent.Timeout(timeout_s)
+        try:
+            with deadline:
+                response = self.send(
+                    prepared,
+                    stream=True,
+                    allow_redirects=False,
+                    # Not both at the same moment: what is out of time in all is no matter of connecting.
+                    timeout=(CONNECT_TIMEOUT_S if timeout_s > CONNECT_TIMEOUT_S else None, None),
+                    proxies=self._fetcher.proxies_for(prepared.url or ""),
+                    verify=self.verify,
+                    cert=self.cert,
+                )
+        except gevent.Timeout as expired:
+            if expired is not deadline:
+                raise
+            raise FetchError(ErrorKind.TIMEOUT, "the deadline passed") from None
+        page = Page.of(response)
+        page.visit = self
+        return page
 
     def _on_response(self, response: requests.Response, **_: object) -> None:
         try:

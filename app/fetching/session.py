@@ -11,21 +11,26 @@ Whatever is not at its default, and has no quick way here, goes requests' own wa
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import Any, Literal
 from urllib.request import getproxies
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.models import REDIRECT_STATI
 from requests.utils import select_proxy, should_bypass_proxies
 
+from app.errors import FetchError
 from app.fetching.adapter import CurlAdapter
 from app.fetching.curl_fetch import CurlFetcher
 from app.fetching.dialing import Dialer
 from app.fetching.page import Page
-from app.fetching.plain import PlainAdapter, fetch_plainly
+from app.fetching.plain import PlainAdapter, PlainFetcher
 from app.fetching.quick import QuickVerbs
 from app.fetching.transfer import HttpVersion
+from app.fetching.visit import Hop, out_of_time
+from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.addresses import AddressPolicy
 
@@ -91,10 +96,13 @@ class Session(requests.Session):
         self._own_adapter = adapter
         self._environment_proxies: dict[str, str] = getproxies()
         self._curl: CurlAdapter | None = None
+        self._fetcher: CurlFetcher | PlainFetcher
         if isinstance(adapter, CurlAdapter):
             self._curl = adapter
             self._fetcher = CurlFetcher(self, adapter, self._proxy_for)
             self._quick = QuickVerbs(self, adapter, Session)
+        else:
+            self._fetcher = PlainFetcher(self, self._proxies_for)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -108,9 +116,44 @@ class Session(requests.Session):
         """
         if isinstance(request, str):
             request = Request(url=request)
-        if self._curl is not None:
-            return self._fetcher.fetch(request, timeout_s)
-        return fetch_plainly(self, request, self._proxies_for(request.url), timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            page = self._fetcher.hop(request, timeout_s)
+            while (hop := self.next_hop(page)) is not None:
+                page = self._fetch_next(hop, deadline_s - time.monotonic())
+        except FetchError as error:
+            if error.kind is ErrorKind.TIMEOUT:
+                raise out_of_time(timeout_s) from error
+            raise
+        return page
+
+    def fetch_hop(self, request: Request | Hop, *, timeout_s: float) -> Page:
+        """One hop of a fetch: as `fetch`, but a redirect is an answer too. Where it leads, `next_hop` says, and
+        `fetch_hop` takes. Yields to the hub.
+        """
+        try:
+            if isinstance(request, Hop):
+                return self._fetch_next(request, timeout_s)
+            return self._fetcher.hop(request, timeout_s)
+        except FetchError as error:
+            if error.kind is ErrorKind.TIMEOUT:
+                raise out_of_time(timeout_s) from error
+            raise
+
+    def next_hop(self, page: Page) -> Hop | None:
+        """Where a page of `fetch_hop` leads; None if it is the final one.
+
+        Raises FetchError when a redirect leads to what is no place to go, or is one too many.
+        """
+        if page.status_code not in REDIRECT_STATI or not page.is_redirect:
+            return None
+        visit = page.visit or self._fetcher.visit_after(page)
+        return visit.next_hop(page)
+
+    def _fetch_next(self, hop: Hop, timeout_s: float) -> Page:
+        page = self._fetcher.hop(hop, timeout_s)
+        page.history = hop.history
+        return page
 
     def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
         """As requests.Session.request. Yields to the hub."""

@@ -1,13 +1,14 @@
 """Visit: the state of one fetch over all its hops: a cookie jar of its own, limits, where redirects may lead.
 
 The law: requests decides whether and how a redirect is followed; a visit adds what a bulk fetcher needs: every hop is
-held to the policy's schemes and ports, and nothing is left behind by the fetch.
+held to the policy's schemes and ports, and nothing is left behind by the fetch. Hops are made one at a time, so that
+who fetches can ask each one's origin for leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -17,7 +18,9 @@ from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 
 from app.errors import FetchError, InvalidRequest
+from app.fetching.errormap import fetch_error
 from app.fetching.names import name_of
+from app.fetching.page import Page
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.addresses import WEB_SCHEMES, AddressPolicy
@@ -39,6 +42,30 @@ class Parent(Protocol):
     adapters: MutableMapping[str, BaseAdapter]
     max_body_bytes: int
     policy: AddressPolicy
+
+
+class Hop:
+    """The next hop of a fetch: where a redirect leads, and as what.
+
+    history  the pages that led here
+    """
+
+    __slots__ = ("history", "prepared", "visit")
+
+    def __init__(self, visit: Visit, prepared: requests.PreparedRequest, history: list[requests.Response]) -> None:
+        self.visit = visit
+        self.prepared = prepared
+        self.history = history
+
+    @property
+    def url(self) -> str:
+        """Absolute; its scheme is http or https."""
+        return self.prepared.url or ""
+
+    @property
+    def method(self) -> str:
+        """In upper case; a redirect may have changed it."""
+        return self.prepared.method or "GET"
 
 
 class Visit(requests.Session):
@@ -75,6 +102,26 @@ class Visit(requests.Session):
             )
         except (ValueError, UnicodeError) as error:
             raise InvalidRequest(str(error)) from None
+
+    def carry(self, prepared: requests.PreparedRequest, timeout_s: float) -> Page:
+        """One hop. Yields to the hub. Raises FetchError, and what requests and urllib3 raise."""
+        raise NotImplementedError
+
+    def next_hop(self, page: Page) -> Hop | None:
+        """Where a redirect leads, None for nowhere. Raises FetchError when that is no place to go, or one too many."""
+        history = page.history
+        if len(history) >= self.max_redirects and self.get_redirect_target(page):
+            raise FetchError(ErrorKind.TOO_MANY_REDIRECTS, f"Exceeded {self.max_redirects} redirects.")
+        try:
+            prepared = next(self.resolve_redirects(page, page.request, stream=True, yield_requests=True), None)
+        except requests.exceptions.RequestException as error:
+            raise fetch_error(error) or error from error
+        # requests takes this for the first of a chain.
+        page.history = history
+        if prepared is None:
+            return None
+        # With yield_requests it is a request, whatever its type says.
+        return Hop(self, cast("requests.PreparedRequest", prepared), [*history, page])
 
     def get_adapter(self, url: str) -> BaseAdapter:
         """Asked for on every hop. Raises FetchError for a port that the policy denies."""

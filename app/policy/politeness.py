@@ -11,7 +11,7 @@ The laws, for one origin in one process:
 - **Concurrency**: `app.policy.concurrency`. Signs of overload are 429, 503, 504, a timeout, and a connection that is
   not accepted. A lost connection is none: servers close idle ones at just the wrong moment, healthy ones too.
 
-A request's fetch may end at another origin, where a redirect led. A failure there is an answer of the first one.
+Where a redirect leads to another origin, that is another hop, by leave of that origin.
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ class Attempt(msgspec.Struct, frozen=True):
     kind           HTTP_STATUS when a response came
     status         of that response
     retry_after_s  what its Retry-After asks for, None when absent
-    hops           redirects that had been followed
     """
 
     number: int
@@ -45,7 +44,6 @@ class Attempt(msgspec.Struct, frozen=True):
     kind: ErrorKind
     status: int | None = None
     retry_after_s: float | None = None
-    hops: int = 0
 
 
 def pause_s(attempt: Attempt, *, retries: int, remaining_s: float, chance: float) -> float | None:
@@ -66,12 +64,10 @@ def pause_s(attempt: Attempt, *, retries: int, remaining_s: float, chance: float
 
 
 def _may_repeat(attempt: Attempt) -> bool:
-    if attempt.kind in _BEFORE_SENDING and not attempt.hops:
+    if attempt.kind in _BEFORE_SENDING:
         return True
     if attempt.method.upper() not in IDEMPOTENT_METHODS:
         return False
-    if attempt.kind in _BEFORE_SENDING:
-        return True
     if attempt.kind is ErrorKind.HTTP_STATUS:
         return attempt.status in TRANSIENT_STATUSES
     return attempt.kind is ErrorKind.CONNECTION_LOST

@@ -280,3 +280,54 @@ def test_callers_that_leave_end_the_fetch_of_robots_txt(connection: http.client.
     connection.close()
     wait_until(lambda: origin.counts().in_flight == 0, "nobody waits for it any more")
     assert origin.counts().requests == {"/robots.txt": 1}
+
+
+# --- behind a redirect -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other() -> Iterator[Origin]:
+    with running_origin() as running:
+        yield running
+
+
+def behind(origin: Origin, target: str, count: int) -> list[str]:
+    """URLs of `origin` that lead to `target`."""
+    return [origin.url(f"/redirect-to?url={target}&n={n}") for n in range(count)]
+
+
+def test_where_redirects_lead_has_places_of_its_own(origin: Origin, other: Origin, tmp_path: Path) -> None:
+    urls = behind(origin, other.url("/delay/0.01"), 40)
+    got = run(tmp_path, urls, "--per-origin", "2", "--concurrency", "40")
+    assert kinds(got) == {"ok": 40}
+    assert {record["attempts"] for record in got} == {1}
+    assert other.counts().most_in_flight <= 2
+
+
+def test_two_origins_that_lead_to_each_other_do_not_lock_up(origin: Origin, other: Origin, tmp_path: Path) -> None:
+    urls = [*behind(origin, other.url("/ok"), 20), *behind(other, origin.url("/ok"), 20)]
+    assert kinds(run(tmp_path, urls, "--per-origin", "1", "--concurrency", "40")) == {"ok": 40}
+
+
+def test_where_redirects_lead_is_asked_for_leave(origin: Origin, other: Origin, tmp_path: Path) -> None:
+    other.set_robots("User-agent: *\nDisallow: /ok")
+    got = run(tmp_path, behind(origin, other.url("/ok"), 3), "--robots", "obey")
+    assert kinds(got) == {"robots_denied": 3}
+    assert other.counts().requests == {"/robots.txt": 1}
+
+
+def test_where_redirects_lead_is_left_alone_when_it_is_dead(origin: Origin, tmp_path: Path) -> None:
+    with refused_port() as port:
+        dead = f"http://127.0.0.1:{port}/"
+        got = run(tmp_path, [*behind(origin, dead, 400), origin.url("/ok")], "--retries", "0")
+    assert got[-1]["ok"], "it is not the first origin's failure"
+    found = kinds(got[:-1])
+    assert found["circuit_open"] > found["connect_failed"]
+    assert found.total() == 400
+
+
+def test_a_hop_is_repeated_by_itself(origin: Origin, other: Origin, tmp_path: Path) -> None:
+    got = run(tmp_path, behind(origin, other.url("/flaky-status/hop/1/503"), 1), "--retries", "2")
+    assert (got[0]["ok"], got[0]["attempts"]) == (True, 2)
+    assert origin.counts().total == 1
+    assert other.counts().total == 2

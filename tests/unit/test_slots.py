@@ -297,19 +297,6 @@ def test_an_origin_that_comes_back_costs_only_time(clock: FakeClock, fetching: C
     assert slots.statistics() == NOTHING
 
 
-def test_a_failure_behind_a_redirect_is_an_answer(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
-    slots = make(clock, breaker=BreakerRules(failures=2))
-    lost = FetchError(ErrorKind.CONNECT_FAILED, "refused", hops=1)
-    with held(slots) as place:
-        for error in (REFUSED, lost, REFUSED):
-            place.failed(error)
-        assert slots.statistics().open == 0
-        place.failed(REFUSED)
-        assert slots.statistics().open == 1
-        place.failed(lost)
-        assert slots.statistics().open == 0
-
-
 def test_a_probe_that_is_killed_makes_room_for_another(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=1, breaker=BreakerRules(failures=1)), clock)
     fetches.start("1", "2", "3")
