@@ -28,7 +28,7 @@ def test_headers_are_those_of_http_client(fields: list[tuple[bytes, bytes, bytes
     lines = lines_of(fields)
     theirs = http.client.parse_headers(io.BytesIO(b"".join(lines) + b"\r\n"))
     ours = headers_of([b"HTTP/1.1 200 OK\r\n", *lines, b"\r\n"])
-    wanted = [(name, value.strip(" \t\r\n")) for name, value in theirs.items()]
+    wanted = list(theirs.items())
     got: dict[str, list[str]] = {}
     for name in ours:
         got[name.lower()] = ours.getlist(name)

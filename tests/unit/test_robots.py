@@ -41,6 +41,11 @@ class FakeSession:
             raise answer
         return make_page(answer[1], status=answer[0])
 
+    fetch_hop = fetch
+
+    def next_hop(self, page: object) -> None:
+        """Nothing here leads anywhere else."""
+
 
 class World:
     """Robots and all that they need. retries: 0, so that each question is one fetch."""
