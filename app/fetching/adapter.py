@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -28,9 +29,9 @@ from urllib3.util.request import body_to_chunks
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.curl_errors import TransferError, requests_error
-from app.fetching.curl_transport import CurlTransport
+from app.fetching.curl_transport import CurlTransport, Transports
 from app.fetching.raw import BufferedBody, StreamedBody, raw_response
-from app.fetching.transfer import HttpVersion, Profile
+from app.fetching.transfer import HttpVersion, Profile, http_for
 from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
@@ -104,7 +105,11 @@ class CurlAdapter(HTTPAdapter):
 
     def transport(self) -> CurlTransport:
         """This hub's."""
-        return CurlTransport.of(self.policy, max_idle_connections=self.max_idle_connections)
+        return self._transports.here()
+
+    @cached_property
+    def _transports(self) -> Transports:
+        return Transports(self.policy, max_idle_connections=self.max_idle_connections)
 
     def _whole(
         self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
@@ -161,7 +166,7 @@ class CurlAdapter(HTTPAdapter):
             verify=checked_verify(verify) if has_tls else True,
             cert=_checked_cert(cert),
             proxy=proxy,
-            http=self.http,
+            http=http_for(target.scheme, self.http),
         )
 
 

@@ -20,7 +20,7 @@ from app.fetching.errormap import fetch_error
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
 from app.fetching.sending import BODILESS
-from app.fetching.transfer import Profile
+from app.fetching.transfer import Profile, http_for
 from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit, too_large
 from app.fetching.wire_form import Target, check_method, header_lines, plain_target, target_of
 from app.model.outcome import ErrorKind
@@ -114,7 +114,7 @@ class CurlFetcher:
             verify=parent.verify if target.scheme == "https" else True,
             cert=parent.cert,
             proxy=self._proxy_for(target.url),
-            http=self._adapter.http,
+            http=http_for(target.scheme, self._adapter.http),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
             max_wire_bytes=0 if method == "HEAD" else max(1, parent.max_body_bytes),
         )

@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -108,12 +108,11 @@ class CurlTransport:
         self._told: dict[tuple[str, int], _Told] = {}  # what libcurl may know, the oldest first
         self._singles: set[tuple[str, int]] = set()  # hosts that speak TLS and no HTTP/2
         self._literals: set[str] = set()  # hosts that are addresses, and judged
-        self._open_socket = self._judge_and_open if self._is_limited else None
 
     @classmethod
     def of(cls, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> CurlTransport:
         """This hub's transport for `policy`. The first who asks decides on `max_idle_connections`."""
-        return of_this_hub(("curl", policy), lambda: cls(policy, max_idle_connections=max_idle_connections))
+        return Transports(policy, max_idle_connections=max_idle_connections).here()
 
     def exchange(
         self,
@@ -361,19 +360,40 @@ class CurlTransport:
             raise decision.denial.error()
         return decision.vetted
 
-    def _judge_and_open(self, purpose: int, address: Any) -> int:
+    def _open_socket(self, purpose: int, address: Any) -> int:
         """libcurl opens a socket; its descriptor, or SOCKET_BAD. Must not switch."""
-        text = address.addr[0]
-        if isinstance(text, bytes):
-            text = text.decode("ascii", "replace")
-        if self.policy.decide((text,)).denial is not None:
-            return pycurl.SOCKET_BAD
+        if self._is_limited:
+            text = address.addr[0]
+            if isinstance(text, bytes):
+                text = text.decode("ascii", "replace")
+            if self.policy.decide((text,)).denial is not None:
+                return pycurl.SOCKET_BAD
         try:
             descriptor: int = _socket(address.family, address.socktype, address.protocol).detach()
         except OSError as error:
             _log.error("no socket: %s", error)
             return pycurl.SOCKET_BAD
+        self.hub_curl.opened(descriptor)
         return descriptor
+
+
+class Transports:
+    """The transports for one policy, one on each hub: as `CurlTransport.of`, for who asks often."""
+
+    # A policy's own hash takes longer than all else that is asked for here.
+    _numbers: ClassVar[dict[AddressPolicy, int]] = {}
+
+    def __init__(self, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> None:
+        self._policy = policy
+        self._max_idle_connections = max_idle_connections
+        self._key = ("curl", self._numbers.setdefault(policy, len(self._numbers)))
+
+    def here(self) -> CurlTransport:
+        """This hub's."""
+        return of_this_hub(self._key, self._make)
+
+    def _make(self) -> CurlTransport:
+        return CurlTransport(self._policy, max_idle_connections=self._max_idle_connections)
 
 
 def _make_sure(telling: _Telling) -> None:

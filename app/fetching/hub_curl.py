@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import select
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,27 +30,11 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 
 from app.fetching.curl_errors import TransferError
+from app.fetching.socket_set import SocketSet
 
 _log = logging.getLogger("percore.fetching")
 
-_epoll = get_original("select", "epoll")
 _thread_id: Callable[[], int] = get_original("_thread", "get_ident")
-
-_MASKS = {
-    pycurl.POLL_IN: select.EPOLLIN,
-    pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
-}
-
-# An error or a hang-up is told as both: libcurl finds out which by using the socket.
-_BROKEN = select.EPOLLERR | select.EPOLLHUP
-_ACTIONS = [
-    (pycurl.CSELECT_IN if events & (select.EPOLLIN | _BROKEN) else 0)
-    | (pycurl.CSELECT_OUT if events & (select.EPOLLOUT | _BROKEN) else 0)
-    for events in range(32)
-]
-
-_EVENTS_PER_TURN = 256
 
 # After this many rounds of transfers that end and begin the next in the same turn, other greenlets get theirs.
 _ROUNDS_PER_TURN = 4
@@ -98,9 +81,7 @@ class HubCurl:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_idle_connections)
-        self._epoll = _epoll()
         # Mutable state, changed in this hub's thread only.
-        self._masks: dict[int, int] = {}  # socket -> what libcurl waits for
         self._active: dict[pycurl.Curl, Transferred] = {}
         self._doomed: dict[pycurl.Curl, Transferred] = {}  # stopped when it could not be taken out of the multi handle
         self._woken: deque[Transferred] = deque()  # to be woken at the end of this turn
@@ -116,10 +97,8 @@ class HubCurl:
         self._closed = False
         self._started = self._succeeded = self._failed = self._stopped = 0
         self._thread_id = _thread_id()
-        # It keeps the loop alive only while there are transfers: gevent.wait() shall end.
-        self._watcher: Any = self._loop.io(self._epoll.fileno(), 1, ref=False)
-        self._holds_loop = False
-        self._watcher.start(self._turn)
+        # They keep the loop alive only while there are transfers: gevent.wait() shall end.
+        self._sockets = SocketSet(self._loop, self._turn)
 
     def start(self, transfer: Transferred) -> None:
         """Hand a transfer to libcurl. `ended` is called once, unless `stop` comes first. Does not yield.
@@ -135,8 +114,7 @@ class HubCurl:
             self._is_inside = False
         self._active[transfer.curl] = transfer
         self._started += 1
-        if not self._holds_loop:
-            self._holds_loop = self._watcher.ref = True
+        self._sockets.keep_loop(True)
 
     def stop(self, transfer: Transferred) -> None:
         """Take a transfer back, if libcurl still has it; its connection is closed if it was in use. Does not yield.
@@ -189,7 +167,7 @@ class HubCurl:
         """Counts at this moment; in_flight and sockets are 0 when nothing is under way."""
         return HubCurlStatistics(
             in_flight=len(self._active),
-            sockets=len(self._masks),
+            sockets=len(self._sockets),
             started=self._started,
             succeeded=self._succeeded,
             failed=self._failed,
@@ -209,7 +187,7 @@ class HubCurl:
                 self._take_out(curl)
         self._end_all("closed while it was under way")
         self._multi.close()
-        self._epoll.close()
+        self._sockets.close()
 
     def abandon(self) -> None:
         """In a forked child: leave everything to the parent, whose connections they are, and never touch it again.
@@ -223,11 +201,15 @@ class HubCurl:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._multi))
         for curl in (*self._active, *self._doomed):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(curl))
-        self._epoll.close()
+        self._sockets.close()
         if _thread_id() != self._thread_id:
             return  # of a thread that is not there any more
         self._let_go()
         self._end_all("the process was forked while it was under way")
+
+    def opened(self, descriptor: int) -> None:
+        """A socket was opened for libcurl. For callbacks."""
+        self._sockets.opened(descriptor)
 
     @property
     def in_flight(self) -> int:
@@ -264,17 +246,15 @@ class HubCurl:
             self._plan_turn()
 
     def _let_loop_end(self) -> None:
-        if self._holds_loop and not self._closed:
-            self._holds_loop = self._watcher.ref = False
+        if not self._closed:
+            self._sockets.keep_loop(False)
 
     def _let_go(self) -> None:
-        self._watcher.stop()
-        self._watcher.close()
+        self._sockets.stop_watching()
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = None
-        self._masks.clear()
 
     # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
 
@@ -282,30 +262,15 @@ class HubCurl:
         if self._closed:
             return
         try:
-            mask = _MASKS.get(event, 0)
-            before = self._masks.get(descriptor)
-            if mask == before:
-                return
-            if not mask:
-                if before is not None:
-                    del self._masks[descriptor]
-                    self._epoll.unregister(descriptor)
-                return
-            self._masks[descriptor] = mask
-            if before is None:
-                self._epoll.register(descriptor, mask)
-            else:
-                self._epoll.modify(descriptor, mask)
+            self._sockets.wait_for(descriptor, event)
         except OSError as error:
             # The kernel will watch no more (its limits, above all). Who waits for that socket has a deadline.
             _log.error("a socket can't be watched: %s", error)
-            self._masks.pop(descriptor, None)
+            self._sockets.forget(descriptor)
         except BaseException as error:
             # A signal's: KeyboardInterrupt, most likely. It is raised in the hub, and this is done all the same.
             self._raised = error
-            self._masks.pop(descriptor, None)
-            with suppress(OSError):
-                self._epoll.unregister(descriptor)
+            self._sockets.forget(descriptor)
             self._on_socket(event, descriptor, multi, data)
 
     def _on_timer(self, timeout_ms: int) -> None:
@@ -362,8 +327,8 @@ class HubCurl:
         self._is_turning = self._is_inside = self._has_unread = True
         act = self._multi.socket_action
         try:
-            for descriptor, events in self._epoll.poll(0, _EVENTS_PER_TURN):
-                act(descriptor, _ACTIONS[events & 31])
+            for descriptor, action in self._sockets.ready():
+                act(descriptor, action)
             self._is_inside = False
             self._collect()
             for _ in range(_ROUNDS_PER_TURN):

@@ -54,6 +54,11 @@ class Profile(NamedTuple):
     max_wire_bytes: int = 0
 
 
+def http_for(scheme: str, http: HttpVersion) -> HttpVersion:
+    """What to offer: without TLS there is HTTP/1.1 only, and libcurl need not look for connections to share."""
+    return http if scheme == "https" else "1.1"
+
+
 class Timing(msgspec.Struct, frozen=True):
     """Where a transfer's time went: seconds since its start, each the end of a phase.
 

@@ -223,14 +223,14 @@ class _Interrupted(BaseException):
     """As KeyboardInterrupt, which a signal may raise in any bytecode."""
 
 
-@pytest.mark.parametrize("method", ["register", "unregister"])
+@pytest.mark.parametrize("method", ["register", "modify"])
 def test_an_interrupt_inside_a_callback_breaks_nothing(
     raw: RawOrigin, transport: CurlTransport, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """libcurl would give up the whole multi handle; and the interrupt must not be swallowed."""
     raised: list[object] = []
     monkeypatch.setattr(get_hub(), "handle_error", lambda *error: raised.append(error[1]))
-    transport.hub_curl._epoll = _Interrupting(transport.hub_curl._epoll, method)  # type: ignore[assignment]
+    transport.hub_curl._sockets._epoll = _Interrupting(transport.hub_curl._sockets._epoll, method)  # type: ignore[assignment]
     jobs = [gevent.spawn(get, transport, f"{raw.base}/ok") for _ in range(10)]
     assert [job.get() for job in jobs] == [b"ok"] * 10
     assert get(transport, f"{raw.base}/ok") == b"ok"
@@ -272,7 +272,7 @@ def test_a_socket_that_cannot_be_watched_harms_only_itself(raw: RawOrigin, trans
         def __getattr__(self, name: str) -> Any:
             return getattr(self._epoll, name)
 
-    transport.hub_curl._epoll = Full(transport.hub_curl._epoll)  # type: ignore[assignment]
+    transport.hub_curl._sockets._epoll = Full(transport.hub_curl._sockets._epoll)  # type: ignore[assignment]
     with pytest.raises(TransferError) as raised:
         get(transport, f"{raw.base}/silent", timeout_s=0.05)
     assert raised.value.code == pycurl.E_OPERATION_TIMEDOUT
