@@ -64,21 +64,33 @@ def version_of(head: Sequence[bytes]) -> int:
     return int(major) * 10 + int(minor or b"0")
 
 
-def fields_of(head: Sequence[bytes]) -> list[list[str]]:
+def fields_of(head: Sequence[bytes]) -> list[tuple[str, str]]:
     """Name and value of every header, in order. A line without a colon is passed over, a folded one is put together
     with one space (RFC 9112 section 5.2).
     """
-    fields: list[list[str]] = []
-    for line in head[1:]:
-        text = line.decode("latin-1").rstrip("\r\n")
-        if text[:1] in (" ", "\t") and fields:
-            fields[-1][1] += " " + text.strip()
-            continue
-        name, colon, value = text.partition(":")
+    text = b"".join(head[1:]).decode("latin-1")
+    if "\n " in text or "\n\t" in text or text.count("\n") != text.count("\r\n"):
+        lines = _unfolded(head)
+    else:
+        lines = text.split("\r\n")
+    fields = []
+    for line in lines:
+        name, colon, value = line.partition(":")
         if colon:
             # White space at the end stays, as in http.client.
-            fields.append([name, value.lstrip(" \t")])
+            fields.append((name, value.lstrip(" \t")))
     return fields
+
+
+def _unfolded(head: Sequence[bytes]) -> list[str]:
+    lines: list[str] = []
+    for line in head[1:]:
+        text = line.decode("latin-1").rstrip("\r\n")
+        if text[:1] in (" ", "\t") and lines:
+            lines[-1] += " " + text.strip()
+        else:
+            lines.append(text)
+    return lines
 
 
 def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
