@@ -148,7 +148,7 @@ class CurlTransport:
             timeout_ms=_left_ms(timeout_s, name_s),
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
             resolve=telling and telling.lines,
-            may_share=self._may_share(profile, url, host, port),
+            may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
         transfer.run(read_timeout_s)
         if transfer.met_only_dead():
@@ -170,7 +170,8 @@ class CurlTransport:
         chunks = transfer.chunks
         timing = transfer.timing(name_s)
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, timing)
-        self._learn(url, host, port, timing.protocol)
+        if profile.http != "1.1":
+            self._learn(url, host, port, timing.protocol)
         self._put_back(transfer, profile)
         return answer
 
@@ -202,7 +203,7 @@ class CurlTransport:
             headers,
             connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
             resolve=telling and telling.lines,
-            may_share=self._may_share(profile, url, host, port),
+            may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
         stream.open(chunks, length_bytes, read_timeout_s)
         if telling is not None:
@@ -256,13 +257,13 @@ class CurlTransport:
 
     # --- connections that are shared --------------------------------------------------------------------------------
 
-    def _may_share(self, profile: Profile, url: str, host: str, port: int) -> bool:
+    def _may_share(self, url: str, host: str, port: int) -> bool:
         """Whether to wait for a connection that is being made to this host, since it may turn out to be HTTP/2.
 
         Not without TLS: libcurl would wait for the first whole answer there, since that might be an upgrade. Nor where
         HTTP/2 was not agreed on before: those that wait are let go one by one, each when the last one is connected.
         """
-        return profile.http != "1.1" and url.startswith("https:") and (host, port) not in self._singles
+        return url.startswith("https:") and (host, port) not in self._singles
 
     def _learn(self, url: str, host: str, port: int, protocol: str) -> None:
         if url.startswith("https:"):

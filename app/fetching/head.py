@@ -106,8 +106,7 @@ def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for name, value in fields_of(head):
         lower = name.lower()
-        before = joined.get(lower)
-        joined[lower] = value if before is None else f"{before}, {value}"
+        joined[lower] = f"{joined[lower]}, {value}" if lower in joined else value
     return joined
 
 
