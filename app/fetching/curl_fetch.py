@@ -7,6 +7,7 @@ through requests' own preparation and its own redirect rules (`app.fetching.visi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pycurl
 import requests
@@ -27,6 +28,8 @@ from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
 
+_PROFILES_KEPT = 64
+
 
 class CurlFetcher:
     """Fetches for `parent` over `adapter`'s transport. proxy_for: URL -> proxy URL, or "" for none."""
@@ -36,6 +39,9 @@ class CurlFetcher:
         self._adapter = adapter
         self._proxy_for = proxy_for
         self._headers = MergedHeaders(parent)
+        # Profiles that were made for the session as it is: its limit, and by what else they follow from.
+        self._limit_bytes = parent.max_body_bytes
+        self._profiles: dict[tuple[Any, ...], Profile] = {}
 
     def hop(self, request: Request | Hop, timeout_s: float) -> Page:
         """See Session.fetch_hop."""
@@ -110,14 +116,24 @@ class CurlFetcher:
 
     def _profile(self, target: Target, method: str) -> Profile:
         parent = self.parent
-        return Profile(
-            verify=parent.verify if target.scheme == "https" else True,
-            cert=parent.cert,
-            proxy=self._proxy_for(target.url),
-            http=http_for(target.scheme, self._adapter.http),
+        key = (target.scheme, method == "HEAD", self._proxy_for(target.url), parent.verify, parent.cert)
+        known = self._profiles.get(key)
+        if known is not None and self._limit_bytes == parent.max_body_bytes:
+            return known
+        scheme, is_head, proxy, verify, cert = key
+        profile = Profile(
+            verify=verify if scheme == "https" else True,
+            cert=cert,
+            proxy=proxy,
+            http=http_for(scheme, self._adapter.http),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
-            max_wire_bytes=0 if method == "HEAD" else max(1, parent.max_body_bytes),
+            max_wire_bytes=0 if is_head else max(1, parent.max_body_bytes),
         )
+        if self._limit_bytes != parent.max_body_bytes or len(self._profiles) >= _PROFILES_KEPT:
+            self._profiles = {}
+            self._limit_bytes = parent.max_body_bytes
+        self._profiles[key] = profile
+        return profile
 
     def read(self, page: Page, answer: Answer) -> None:
         """Undo the body's content codings, within the limit."""

@@ -112,9 +112,10 @@ class HubCurl:
             self._multi.add_handle(transfer.curl)
         finally:
             self._is_inside = False
+        if not self._active:
+            self._sockets.keep_loop(True)
         self._active[transfer.curl] = transfer
         self._started += 1
-        self._sockets.keep_loop(True)
 
     def stop(self, transfer: Transferred) -> None:
         """Take a transfer back, if libcurl still has it; its connection is closed if it was in use. Does not yield.

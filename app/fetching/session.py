@@ -119,7 +119,7 @@ class Session(requests.Session):
         deadline_s = time.monotonic() + timeout_s
         try:
             page = self._fetcher.hop(request, timeout_s)
-            while (hop := self.next_hop(page)) is not None:
+            while page.status_code in REDIRECT_STATI and (hop := self.next_hop(page)) is not None:
                 page = self._fetch_next(hop, deadline_s - time.monotonic())
         except FetchError as error:
             if error.kind is ErrorKind.TIMEOUT:

@@ -99,7 +99,7 @@ class Transfer:
 
     __slots__ = (
         "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_is_fresh", "_may_share", "_position", "_resolve",
-        "_shape", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message",
+        "_shape", "_timeout_ms", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message",
     )  # fmt: skip
 
     def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
@@ -110,7 +110,7 @@ class Transfer:
         self._is_fresh = False
         self._may_share = False
         self.is_numeric = False
-        self._connect_timeout_ms = 0
+        self._timeout_ms = self._connect_timeout_ms = 0
         self._shape: tuple[str, bool] = ("GET", False)
         self._body = b""
         self._position = 0
@@ -151,8 +151,12 @@ class Transfer:
             self._body = body
             self._position = 0
             setopt(pycurl.INFILESIZE_LARGE, len(body))
-        self._set_fresh(not body and method not in IDEMPOTENT_METHODS)
-        setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        is_fresh = not body and method not in IDEMPOTENT_METHODS
+        if is_fresh != self._is_fresh:
+            self._set_fresh(is_fresh)
+        if timeout_ms != self._timeout_ms:
+            self._timeout_ms = timeout_ms
+            setopt(pycurl.TIMEOUT_MS, timeout_ms)
         if connect_timeout_ms != self._connect_timeout_ms:
             self._connect_timeout_ms = connect_timeout_ms
             # 0 would be libcurl's own 300 s.
@@ -195,6 +199,7 @@ class Transfer:
         self.clear_answer()
         self._position = 0
         self._set_fresh(True)
+        self._timeout_ms = timeout_ms
         self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
         self.run(read_timeout_s)
 
