@@ -110,11 +110,13 @@ class Visit(requests.Session):
     def next_hop(self, page: Page) -> Hop | None:
         """Where a redirect leads, None for nowhere. Raises FetchError when that is no place to go, or one too many."""
         history = page.history
-        if len(history) >= self.max_redirects and self.get_redirect_target(page):
-            raise FetchError(ErrorKind.TOO_MANY_REDIRECTS, f"Exceeded {self.max_redirects} redirects.")
         try:
+            if len(history) >= self.max_redirects and self.get_redirect_target(page):
+                raise FetchError(ErrorKind.TOO_MANY_REDIRECTS, f"Exceeded {self.max_redirects} redirects.")
             prepared = next(self.resolve_redirects(page, page.request, stream=True, yield_requests=True), None)
-        except requests.exceptions.RequestException as error:
+        except FetchError:
+            raise
+        except Exception as error:
             raise fetch_error(error) or error from error
         # requests takes this for the first of a chain.
         page.history = history
