@@ -108,6 +108,7 @@ class BatchWorker:
         for run in self._runs.values():
             run.close()
         self._send_count(in_flight=0)
+        _log.debug("this worker: %s", engine.counters())
         return self._verdict()
 
     def _verdict(self) -> int:

@@ -94,6 +94,7 @@ _DEFAULTS = Settings()
 @click.option(
     "--body", type=click.Choice(["none", "text", "base64"]), default="none", help="Put the body into the record."
 )
+@click.option("--timing", is_flag=True, help="Put into the record where the time of the fetch went.")
 @click.option("--header", "headers", multiple=True, metavar="K:V", help="Sent with every request; repeatable.")
 @click.option(
     "--shard-size", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Lines per shard, at most."
@@ -110,6 +111,7 @@ def command(
     url_column: str,
     stages: Sequence[str],
     body: BodyForm,
+    timing: bool,
     headers: Sequence[str],
     shard_size: int,
     progress: Mode,
@@ -142,6 +144,7 @@ def command(
         timeout_s=chosen.timeout_s,
         retries=chosen.retries,
         body=body,
+        timing=timing,
         headers=_headers(headers),
         robots=chosen.robots,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NoReturn
 
 import falcon
@@ -16,6 +17,9 @@ from app.engine.engine import Engine
 from app.settings import Settings
 
 
+_log = logging.getLogger("percore.api")
+
+
 class Application(falcon.App[falcon.Request, falcon.Response]):
     """One worker's application.
 
@@ -25,6 +29,7 @@ class Application(falcon.App[falcon.Request, falcon.Response]):
     def __init__(self, engine: Engine, settings: Settings) -> None:
         super().__init__()
         self.draining = False
+        self._engine = engine
         self.set_error_serializer(write_problem)
         self.add_error_handler(Exception, answer_defect)
         self.add_error_handler(CallerGone, _let_through)
@@ -35,6 +40,8 @@ class Application(falcon.App[falcon.Request, falcon.Response]):
 
     def drain(self) -> None:
         """The worker that runs us is about to stop. Does not wait; calling it again changes nothing."""
+        if not self.draining:
+            _log.info("this worker: %s", self._engine.counters())
         self.draining = True
 
 

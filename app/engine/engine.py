@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from app.engine.crew import run_all
 from app.engine.pipeline import AroundStages, Pipeline
 from app.fetching.clock import Clock
+from app.fetching.curl_transport import TransportStatistics
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots, SlotStatistics
@@ -77,6 +78,22 @@ class Engine:
     def drain(self) -> None:
         """Begin nothing new; what is in flight ends as it would. Entries that were only taken have no outcome."""
         self._slots.drain()
+
+    def transport_statistics(self) -> TransportStatistics | None:
+        """Counts of this process's transport; None under requests' own."""
+        return self._session.transport_statistics()
+
+    def counters(self) -> str:
+        """What this process has fetched since its beginning, in one line for a log."""
+        counted = self.transport_statistics()
+        if counted is None:
+            return "requests' own transport counts nothing"
+        transfers, names = counted.transfers, counted.names
+        protocols = ", ".join(f"{count:,} over {protocol}" for protocol, count in sorted(counted.protocols.items()))
+        return (
+            f"{transfers.started:,} transfers ({transfers.failed:,} failed, {transfers.stopped:,} stopped),"
+            f" {counted.connections:,} connections, {names.look_ups:,} look-ups; answers: {protocols or 'none'}"
+        )
 
     def statistics(self) -> SlotStatistics:
         """What is in flight at this moment."""

@@ -26,6 +26,7 @@ from app.fetching.visit import Hop
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request
+from app.model.timing import Timing
 from app.policy.deadline import Deadline
 from app.policy.retry import Attempt, parse_retry_after_s, pause_s
 from app.policy.urls import origin_of
@@ -95,6 +96,8 @@ class Pipeline:
         while (hop := self._session.next_hop(page)) is not None:
             page = self._hop(hop, draft, limit_s)
         draft.page = page
+        if self._options.timing and page.timing is not None:
+            draft.timing = page.timing
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
         with self._around_stages(entry.index):
@@ -168,6 +171,7 @@ class _Draft:
         self.stages: dict[str, Any] = {}
         self.failure: Failure | None = None
         self.body: str | msgspec.UnsetType = msgspec.UNSET
+        self.timing: Timing | msgspec.UnsetType = msgspec.UNSET
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.
@@ -191,6 +195,7 @@ class _Draft:
             error=self.failure,
             body=self.body,
             meta=self.entry.given_meta,
+            timing=self.timing,
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -26,7 +27,8 @@ from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
 from app.fetching.per_hub import of_this_hub
 from app.fetching.stream import Stream
-from app.fetching.transfer import Profile, Timing, Transfer
+from app.fetching.transfer import Profile, Transfer
+from app.model.timing import Timing
 from app.model.outcome import ErrorKind
 from app.policy.addresses import EVERYWHERE, AddressPolicy
 
@@ -85,11 +87,18 @@ class _Telling(NamedTuple):
 
 
 class TransportStatistics(msgspec.Struct, frozen=True):
-    """A snapshot. idle_handles: easy handles that wait for their next transfer."""
+    """A snapshot.
+
+    idle_handles  easy handles that wait for their next transfer
+    connections   sockets opened since the beginning
+    protocols     answers since the beginning by protocol, "HTTP/1.1" and so on
+    """
 
     transfers: HubCurlStatistics
     names: NameStatistics
     idle_handles: int
+    connections: int
+    protocols: dict[str, int]
 
 
 class CurlTransport:
@@ -108,6 +117,8 @@ class CurlTransport:
         self._told: dict[tuple[str, int], _Told] = {}  # what libcurl may know, the oldest first
         self._singles: set[tuple[str, int]] = set()  # hosts that speak TLS and no HTTP/2
         self._literals: set[str] = set()  # hosts that are addresses, and judged
+        self._connections = 0
+        self._protocols: Counter[str] = Counter()
 
     @classmethod
     def of(cls, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> CurlTransport:
@@ -169,6 +180,7 @@ class CurlTransport:
             raise TransferError(pycurl.E_GOT_NOTHING, "the server ended without an answer", in_answer=has_begun)
         chunks = transfer.chunks
         timing = transfer.timing(name_s)
+        self._protocols[timing.protocol] += 1
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, timing)
         if profile.http != "1.1":
             self._learn(url, host, port, timing.protocol)
@@ -208,13 +220,19 @@ class CurlTransport:
         stream.open(chunks, length_bytes, read_timeout_s)
         if telling is not None:
             _make_sure(telling)
-        self._learn(url, host, port, stream.protocol())
+        protocol = stream.protocol()
+        self._protocols[protocol] += 1
+        self._learn(url, host, port, protocol)
         return stream
 
     def statistics(self) -> TransportStatistics:
         """Counts at this moment; nothing in flight and nobody waiting when all is over."""
         return TransportStatistics(
-            self.hub_curl.statistics(), self._names.statistics(), sum(map(len, self._idle.values()))
+            self.hub_curl.statistics(),
+            self._names.statistics(),
+            sum(map(len, self._idle.values())),
+            self._connections,
+            dict(self._protocols),
         )
 
     @property
@@ -375,6 +393,7 @@ class CurlTransport:
             _log.error("no socket: %s", error)
             return pycurl.SOCKET_BAD
         self.hub_curl.opened(descriptor)
+        self._connections += 1
         return descriptor
 
 

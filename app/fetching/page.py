@@ -19,7 +19,7 @@ from app.fetching.curl_transport import Answer
 from app.fetching.head import headers_of, joined_headers_of, reason_of, status_of
 from app.fetching.raw import BufferedBody, raw_response
 from app.fetching.sending import Sending
-from app.fetching.transfer import Timing
+from app.model.timing import Timing
 
 
 class Page(requests.Response):

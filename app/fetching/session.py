@@ -24,6 +24,7 @@ from requests.utils import select_proxy, should_bypass_proxies
 from app.errors import FetchError
 from app.fetching.adapter import CurlAdapter
 from app.fetching.curl_fetch import CurlFetcher
+from app.fetching.curl_transport import TransportStatistics
 from app.fetching.dialing import Dialer
 from app.fetching.page import Page
 from app.fetching.plain import PlainAdapter, PlainFetcher
@@ -154,6 +155,10 @@ class Session(requests.Session):
         page = self._fetcher.hop(hop, timeout_s)
         page.history = hop.history
         return page
+
+    def transport_statistics(self) -> TransportStatistics | None:
+        """What this hub's transport has done so far; None under requests' own."""
+        return None if self._curl is None else self._curl.transport().statistics()
 
     def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
         """As requests.Session.request. Yields to the hub."""

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import certifi
-import msgspec
 import pycurl
 from gevent import getcurrent
 from greenlet import greenlet
 
 from app.fetching.hub_curl import HubCurl
+from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
 
 HttpVersion = Literal["1.1", "2", "3"]
@@ -57,27 +57,6 @@ class Profile(NamedTuple):
 def http_for(scheme: str, http: HttpVersion) -> HttpVersion:
     """What to offer: without TLS there is HTTP/1.1 only, and libcurl need not look for connections to share."""
     return http if scheme == "https" else "1.1"
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """Where a transfer's time went: seconds since its start, each the end of a phase.
-
-    name_s        the name was looked up (by us, before libcurl began); 0.0 if it was known
-    connect_s     connected; 0.0 on a reused connection
-    tls_s         TLS was agreed on; 0.0 without TLS or on a reused connection
-    first_byte_s  the first byte of the answer had come
-    total_s       the end
-    is_reused     the connection had served before
-    protocol      "HTTP/1.1" and so on
-    """
-
-    name_s: float
-    connect_s: float
-    tls_s: float
-    first_byte_s: float
-    total_s: float
-    is_reused: bool
-    protocol: str
 
 
 _PROTOCOLS = {

@@ -19,6 +19,7 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     body       whether and how the record carries the body
     headers    sent with every request; a request's own header of the same name wins
     robots     whether each origin's robots.txt is asked for leave
+    timing     whether the record carries where the final hop's time went
     """
 
     timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
@@ -26,3 +27,4 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     body: BodyForm = "none"
     headers: dict[str, str] = {}
     robots: RobotsMode = "ignore"
+    timing: bool = False

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from app.model.timing import Timing
+
 
 class ErrorKind(StrEnum):
     """Why an outcome failed. Closed: a failure that fits none of these is a defect (INTERNAL_ERROR)."""
@@ -74,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     stages     stage name -> JSON value, in the order they ran
     body       only when asked for: text, or base64
     meta       the request's own `meta`, carried through
+    timing     of the final hop; only when asked for
     """
 
     index: int
@@ -90,3 +93,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
     body: str | UnsetType = UNSET
     meta: Any | UnsetType = UNSET
+    timing: Timing | UnsetType = UNSET

@@ -172,6 +172,24 @@ def test_the_record_is_the_contract(origin: Origin, tmp_path: Path) -> None:
     assert (record["id"], record["meta"], record["attempts"], record["error"]) == ("a-7", {"row": [1, None]}, 1, None)
 
 
+def test_timing_is_in_the_record_if_asked_for(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok?1"), origin.url("/redirect/1"), origin.url("/ok?2")])
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--timing", "--workers", "1", "--concurrency", "1")
+    timings = [record["timing"] for record in records(tmp_path / "out.jsonl")]
+    assert [timing["protocol"] for timing in timings] == ["HTTP/1.1"] * 3
+    assert [timing["is_reused"] for timing in timings] == [False, True, True]
+    for timing in timings:
+        assert timing["name_s"] <= timing["first_byte_s"] <= timing["total_s"]
+    assert timings[0]["connect_s"] > 0 == timings[1]["connect_s"]
+
+
+def test_each_worker_counts(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url(f"/ok?{n}") for n in range(5)])
+    arguments = ["--workers", "1", "--concurrency", "1"]
+    _, said = run_batch(source, "-o", tmp_path / "out.jsonl", *arguments, PERCORE_LOG_LEVEL="debug")
+    assert "5 transfers (0 failed, 0 stopped), 1 connections, 0 look-ups; answers: 5 over HTTP/1.1" in said
+
+
 def test_requests_are_sent_as_they_were_asked_for(origin: Origin, tmp_path: Path) -> None:
     line = json.dumps(
         {"url": origin.url("/echo"), "method": "PUT", "headers": {"x-own": "1", "X-Both": "own"}, "body": "é"}

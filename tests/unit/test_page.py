@@ -9,7 +9,7 @@ import requests
 
 from app.fetching.curl_transport import Answer
 from app.fetching.page import Page
-from app.fetching.transfer import Timing
+from app.model.timing import Timing
 
 _HEAD = [
     b"HTTP/1.1 200 Fine\r\n",

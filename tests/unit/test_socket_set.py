@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+
+import gevent
+import pycurl
+import pytest
+from gevent.hub import get_hub
+
+from app.fetching.socket_set import SocketSet
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def calls() -> list[None]:
+    return []
+
+
+@pytest.fixture
+def sockets(calls: list[None]) -> Iterator[SocketSet]:
+    made = SocketSet(get_hub().loop, lambda: calls.append(None))
+    yield made
+    made.stop_watching()
+    made.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_a_ready_socket_is_told_with_what_it_is_ready_for(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    assert sockets.ready() == []
+    theirs.send(b"x")
+    assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN)]
+    sockets.wait_for(ours.fileno(), pycurl.POLL_INOUT)
+    assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN | pycurl.CSELECT_OUT)]
+    assert len(sockets) == 1
+
+
+def test_a_resting_socket_is_not_told_and_can_be_had_back(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    assert len(sockets) == 0
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    theirs.send(b"x")
+    assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN)]
+
+
+def test_a_resting_socket_that_becomes_ready_is_taken_out_and_can_be_had_back(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    theirs.send(b"x")
+    assert sockets.ready() == []
+    assert not select.select([sockets._epoll.fileno()], [], [], 0)[0], "the loop would turn for ever"
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN)]
+
+
+def test_a_number_that_is_opened_anew_has_no_past(sockets: SocketSet) -> None:
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    sockets.wait_for(number, pycurl.POLL_IN)
+    sockets.wait_for(number, pycurl.POLL_REMOVE)
+    ours.close()
+    theirs.close()
+    again, other = socket.socketpair()
+    try:
+        os.dup2(again.fileno(), number)
+        sockets.opened(number)
+        sockets.wait_for(number, pycurl.POLL_IN)
+        other.send(b"x")
+        assert sockets.ready() == [(number, pycurl.CSELECT_IN)]
+    finally:
+        sockets.forget(number)
+        os.close(number)
+        again.close()
+        other.close()
+
+
+def test_what_a_forked_process_still_has_does_not_keep_the_loop_turning(
+    sockets: SocketSet, pair: Pair, calls: list[None]
+) -> None:
+    ours, theirs = socket.socketpair()
+    copy = os.dup(ours.fileno())  # as a fork makes one
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    sockets.wait_for(pair[0].fileno(), pycurl.POLL_IN)
+    ours.close()
+    theirs.close()
+    try:
+        assert sockets.ready() == []
+        assert not select.select([sockets._epoll.fileno()], [], [], 0)[0], "the loop would turn for ever"
+        pair[1].send(b"x")
+        assert sockets.ready() == [(pair[0].fileno(), pycurl.CSELECT_IN)], "who was waited for is watched on"
+        calls.clear()
+        gevent.sleep(0)
+        gevent.idle()
+        assert calls, "and by the hub"
+    finally:
+        os.close(copy)
