@@ -16,7 +16,6 @@ from app.engine.caller import CallerGone
 from app.engine.engine import Engine
 from app.settings import Settings
 
-
 _log = logging.getLogger("percore.api")
 
 

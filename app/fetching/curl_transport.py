@@ -28,8 +28,8 @@ from app.fetching.names import Names, NameStatistics
 from app.fetching.per_hub import of_this_hub
 from app.fetching.stream import Stream
 from app.fetching.transfer import Profile, Transfer
-from app.model.timing import Timing
 from app.model.outcome import ErrorKind
+from app.model.timing import Timing
 from app.policy.addresses import EVERYWHERE, AddressPolicy
 
 _log = logging.getLogger("percore.fetching")

@@ -5,9 +5,9 @@ import select
 import socket
 from collections.abc import Iterator
 
-import gevent
 import pycurl
 import pytest
+from gevent.event import Event
 from gevent.hub import get_hub
 
 from app.fetching.socket_set import SocketSet
@@ -16,13 +16,14 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def calls() -> list[None]:
-    return []
+def called() -> Event:
+    """Set by the hub."""
+    return Event()
 
 
 @pytest.fixture
-def sockets(calls: list[None]) -> Iterator[SocketSet]:
-    made = SocketSet(get_hub().loop, lambda: calls.append(None))
+def sockets(called: Event) -> Iterator[SocketSet]:
+    made = SocketSet(get_hub().loop, called.set)
     yield made
     made.stop_watching()
     made.close()
@@ -68,29 +69,25 @@ def test_a_resting_socket_that_becomes_ready_is_taken_out_and_can_be_had_back(so
     assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN)]
 
 
-def test_a_number_that_is_opened_anew_has_no_past(sockets: SocketSet) -> None:
+def test_a_number_that_is_opened_anew_has_no_past(sockets: SocketSet, pair: Pair) -> None:
     ours, theirs = socket.socketpair()
     number = ours.fileno()
     sockets.wait_for(number, pycurl.POLL_IN)
     sockets.wait_for(number, pycurl.POLL_REMOVE)
-    ours.close()
-    theirs.close()
-    again, other = socket.socketpair()
+    os.dup2(pair[0].fileno(), number)  # closed, and another one in its place
     try:
-        os.dup2(again.fileno(), number)
         sockets.opened(number)
         sockets.wait_for(number, pycurl.POLL_IN)
-        other.send(b"x")
+        pair[1].send(b"x")
         assert sockets.ready() == [(number, pycurl.CSELECT_IN)]
     finally:
         sockets.forget(number)
-        os.close(number)
-        again.close()
-        other.close()
+        ours.close()
+        theirs.close()
 
 
 def test_what_a_forked_process_still_has_does_not_keep_the_loop_turning(
-    sockets: SocketSet, pair: Pair, calls: list[None]
+    sockets: SocketSet, pair: Pair, called: Event
 ) -> None:
     ours, theirs = socket.socketpair()
     copy = os.dup(ours.fileno())  # as a fork makes one
@@ -104,9 +101,7 @@ def test_what_a_forked_process_still_has_does_not_keep_the_loop_turning(
         assert not select.select([sockets._epoll.fileno()], [], [], 0)[0], "the loop would turn for ever"
         pair[1].send(b"x")
         assert sockets.ready() == [(pair[0].fileno(), pycurl.CSELECT_IN)], "who was waited for is watched on"
-        calls.clear()
-        gevent.sleep(0)
-        gevent.idle()
-        assert calls, "and by the hub"
+        called.clear()
+        assert called.wait(30), "and by the hub"
     finally:
         os.close(copy)
