@@ -8,9 +8,12 @@ http.client's, once all of it was read: CacheControl waits for that before it ke
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import brotli
 from urllib3 import HTTPHeaderDict
+from urllib3.exceptions import DecodeError
 from urllib3.response import HTTPResponse
 
 from app.fetching.curl_errors import TransferError, body_error
@@ -128,10 +131,32 @@ class _Original:
         self._body.close()
 
 
+class _Response(HTTPResponse):
+    """urllib3's own, but for one thing: where it asks a brotli decoder that has failed whether there is more, it lets
+    the decoder's exception through.
+    """
+
+    def read(self, *args: Any, **options: Any) -> bytes:
+        try:
+            return super().read(*args, **options)
+        except brotli.error as error:
+            raise _not_decoded(error) from error
+
+    def stream(self, *args: Any, **options: Any) -> Iterator[bytes]:  # type: ignore[override]
+        try:
+            yield from super().stream(*args, **options)
+        except brotli.error as error:
+            raise _not_decoded(error) from error
+
+
+def _not_decoded(error: Exception) -> DecodeError:
+    return DecodeError("Received response with content-encoding: br, but failed to decode it.", error)
+
+
 def raw_response(head: Sequence[bytes], body: io.IOBase, method: str, url: str) -> HTTPResponse:
     """A response whose head is here, not yet decoded, at the beginning of its body."""
     headers = headers_of(head)
-    return HTTPResponse(
+    return _Response(
         body=body,
         headers=headers,
         status=status_of(head),

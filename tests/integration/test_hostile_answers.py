@@ -370,6 +370,7 @@ CASES: dict[str, Case] = {
     "deflate-raw": Case(gz(zlib.compress(b"hello")[2:-4], b"deflate"), "200 b'hello'", "200 b'hello'"),
     "deflate": Case(gz(zlib.compress(b"hello"), b"deflate"), "200 b'hello'", "200 b'hello'"),
     "br-bad": Case(gz(b"hello", b"br"), "200 b''", "200 b''"),
+    "br-noise": Case(gz(b"\0" * 50, b"br"), "bad_response", "ContentDecodingError"),
     "zstd-bad": Case(gz(b"hello", b"zstd"), "200 b'hello'", "200 b'hello'"),
     "bomb": Case(gz(BOMB), "body_too_large", "200 3000000 bytes"),
     "bomb-nested": Case(
