@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import brotli
+import urllib3
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import DecodeError
-from urllib3.response import HTTPResponse
 
 from app.fetching.curl_errors import TransferError, body_error
 from app.fetching.head import headers_of, reason_of, status_of, version_of
@@ -131,7 +131,7 @@ class _Original:
         self._body.close()
 
 
-class _Response(HTTPResponse):
+class HTTPResponse(urllib3.HTTPResponse):
     """urllib3's own, but for one thing: where it asks a brotli decoder that has failed whether there is more, it lets
     the decoder's exception through.
     """
@@ -156,7 +156,7 @@ def _not_decoded(error: Exception) -> DecodeError:
 def raw_response(head: Sequence[bytes], body: io.IOBase, method: str, url: str) -> HTTPResponse:
     """A response whose head is here, not yet decoded, at the beginning of its body."""
     headers = headers_of(head)
-    return _Response(
+    return HTTPResponse(
         body=body,
         headers=headers,
         status=status_of(head),
