@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     retries          tries after the first
     timeout_s        deadline of one whole fetch, redirects and retries included
     max_body_bytes   decoded body; a larger one fails the fetch
-    max_redirects    followed per try
+    max_redirects    followed per fetch
     max_requests     requests accepted in one POST /v1/fetch
     drain_timeout_s  how long fetches in flight may go on after a stop was asked for
     deadman_s        a hub that has not turned for so long is taken for stuck, and its worker replaced

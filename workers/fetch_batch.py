@@ -89,7 +89,7 @@ _DEFAULTS = Settings()
 @_setting("--retries", "retries", "N", "Tries after the first.")
 @_setting("--timeout", "timeout_s", "S", "Deadline of one whole fetch, retries included.")
 @_setting("--max-body", "max_body_bytes", "BYTES", "A larger body fails the fetch.")
-@_setting("--max-redirects", "max_redirects", "N", "Redirects followed per try.")
+@_setting("--max-redirects", "max_redirects", "N", "Redirects followed per fetch.")
 @_setting("--drain-timeout", "drain_timeout_s", "S", "How long ctrl-C lets fetches in flight go on.")
 @click.option(
     "--body", type=click.Choice(["none", "text", "base64"]), default="none", help="Put the body into the record."

@@ -37,8 +37,6 @@ from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
 
-# RFC 9110 section 5.6.2.
-
 
 class CurlAdapter(HTTPAdapter):
     """A transport for any requests session. Needs gevent's monkey patching only in so far as the rest of the program

@@ -28,11 +28,10 @@ class BufferedBody(io.BytesIO):
         super().__init__(body)
         self._length = len(body)
         self._error = error
-        self._size_bytes = len(body)
 
     def isclosed(self) -> bool:
         """Whether all has been read. http.client's response ends itself then, and urllib3 asks for it."""
-        return self.closed or (self._error is None and self.tell() >= self._size_bytes)
+        return self.closed
 
     @property
     def closed(self) -> bool:

@@ -276,9 +276,6 @@ class Transfer:
         setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         if profile.proxy:
             setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
-            # The proxy's answer to CONNECT is none of the server's. It does not come at all on a connection that is
-            # used again, so it could not be counted either.
-            setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         self._configure_tls(profile)
 
     def _configure_tls(self, profile: Profile) -> None:
