@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import mmap
 import os
+from struct import Struct
 
-_PLACE_BYTES = 8
+_PLACE = Struct("Q")
+_PLACE_BYTES = _PLACE.size
 _PLACES = 512
 _SIZE_BYTES = _PLACES * _PLACE_BYTES
 
@@ -28,8 +30,7 @@ class Note:
         self._place = self._box.take(self._index)
 
     def __exit__(self, *_: object) -> None:
-        if self._place is not None:
-            self._box.give_back(self._place)
+        self._box.give_back(self._place)
 
 
 class BlackBox:
@@ -41,7 +42,7 @@ class BlackBox:
             os.ftruncate(descriptor, _SIZE_BYTES)
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, _SIZE_BYTES)
-        self._free = list(range(_PLACES))
+        self._free = list(range(0, _SIZE_BYTES, _PLACE_BYTES))
 
     def noting(self, index: int) -> Note:
         """A context: for its block, request `index` is running. Where all places are taken it goes without a note."""
@@ -52,25 +53,20 @@ class BlackBox:
         if not self._free:
             return None
         place = self._free.pop()
-        self._write(place, index + 1)  # 0 is nobody
+        _PLACE.pack_into(self._memory, place, index + 1)  # 0 is nobody
         return place
 
-    def give_back(self, place: int) -> None:
+    def give_back(self, place: int | None) -> None:
         """It runs no more."""
-        self._write(place, 0)
-        self._free.append(place)
+        if place is not None:
+            _PLACE.pack_into(self._memory, place, 0)
+            self._free.append(place)
 
     def read(self) -> list[int]:
         """Indexes of the requests that are running, or were at the end."""
-        data = bytes(self._memory)
-        found = (int.from_bytes(data[at : at + _PLACE_BYTES], "little") for at in range(0, _SIZE_BYTES, _PLACE_BYTES))
-        return sorted(number - 1 for number in found if number)
+        return sorted(number - 1 for (number,) in _PLACE.iter_unpack(bytes(self._memory)) if number)
 
     def close(self) -> None:
         """Give the memory back; the other side keeps its own."""
         self._memory.close()
         os.close(self.descriptor)
-
-    def _write(self, place: int, number: int) -> None:
-        at = place * _PLACE_BYTES
-        self._memory[at : at + _PLACE_BYTES] = number.to_bytes(_PLACE_BYTES, "little")

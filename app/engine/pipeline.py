@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from gevent import GreenletExit
+from requests.models import REDIRECT_STATI
 
 from app.errors import Draining, FetchError, InvalidRequest
 from app.fetching.clock import Clock
@@ -36,6 +37,8 @@ from app.stages.markup import text_of
 _log = logging.getLogger("percore.engine")
 
 _MESSAGE_CHARACTERS = 500
+
+_encode = msgspec.json.Encoder().encode
 
 AroundStages = Callable[[int], AbstractContextManager[object]]
 
@@ -93,16 +96,18 @@ class Pipeline:
             request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
         limit_s = request.timeout_s or self._options.timeout_s
         page = self._hop(request, draft, limit_s)
-        while (hop := self._session.next_hop(page)) is not None:
+        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
             page = self._hop(hop, draft, limit_s)
         draft.page = page
         if self._options.timing and page.timing is not None:
             draft.timing = page.timing
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
-        with self._around_stages(entry.index):
-            self._run_stages(page, draft)
-        draft.body = _body(page, self._options.body)
+        if self._stages:
+            with self._around_stages(entry.index):
+                self._run_stages(page, draft)
+        if self._options.body != "none":
+            draft.body = _body(page, self._options.body)
 
     def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
         """One hop of the fetch, by leave of its own origin."""
@@ -151,7 +156,7 @@ class Pipeline:
         for stage in self._stages:
             try:
                 # Encoded at once: a value that is no JSON is this stage's failure, not the sink's.
-                draft.stages[stage.name] = msgspec.Raw(msgspec.json.encode(stage(page)))
+                draft.stages[stage.name] = msgspec.Raw(_encode(stage.function(page)))
             except GreenletExit:
                 raise
             except BaseException as error:
@@ -163,15 +168,16 @@ class Pipeline:
 class _Draft:
     """What is known so far of one entry's outcome."""
 
+    attempts = 0
+    deadline: Deadline | None = None
+    page: Page | None = None
+    failure: Failure | None = None
+    body: str | msgspec.UnsetType = msgspec.UNSET
+    timing: Timing | msgspec.UnsetType = msgspec.UNSET
+
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.attempts = 0
-        self.deadline: Deadline | None = None
-        self.page: Page | None = None
         self.stages: dict[str, Any] = {}
-        self.failure: Failure | None = None
-        self.body: str | msgspec.UnsetType = msgspec.UNSET
-        self.timing: Timing | msgspec.UnsetType = msgspec.UNSET
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.
@@ -179,11 +185,11 @@ class _Draft:
         self.failure = Failure(kind, line[:_MESSAGE_CHARACTERS], stage)
 
     def outcome(self, now_s: float) -> Outcome:
-        page = self.page
+        page, entry = self.page, self.entry
         return Outcome(
-            index=self.entry.index,
-            id=self.entry.given_id,
-            url=self.entry.url,
+            index=entry.index,
+            id=entry.given_id,
+            url=entry.url,
             ok=self.failure is None,
             status=page.status_code if page is not None else None,
             final_url=page.url if page is not None else None,
@@ -194,7 +200,7 @@ class _Draft:
             stages=self.stages,
             error=self.failure,
             body=self.body,
-            meta=self.entry.given_meta,
+            meta=entry.given_meta,
             timing=self.timing,
         )
 

@@ -18,6 +18,7 @@ from app.fetching.adapter import CurlAdapter, bytes_of
 from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import Answer
 from app.fetching.errormap import fetch_error
+from app.fetching.head import names_header
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
 from app.fetching.sending import BODILESS
@@ -51,7 +52,10 @@ class CurlFetcher:
             target = plain_target(request.url)
             if target is None or request.body is not None or request.method not in BODILESS:
                 return self._hop_of_any(request, timeout_s)
-            return self._plain_hop(request, target, timeout_s)
+            answer = self.exchange(request.method, target, self._lines_for(request), None, timeout_s)
+            page = Page.of_answer(answer, request.method, target.url, lambda: CurlVisit(self).prepare(request))
+            self.read(page, answer)
+            return page
         except (FetchError, InvalidRequest):
             raise
         except Exception as error:
@@ -92,12 +96,6 @@ class CurlFetcher:
             raise self._failed(answer.error)
         return answer
 
-    def _plain_hop(self, request: Request, target: Target, timeout_s: float) -> Page:
-        answer = self.exchange(request.method, target, self._lines_for(request), None, timeout_s)
-        page = Page.of_answer(answer, request.method, target.url, lambda: CurlVisit(self).prepare(request))
-        self.read(page, answer)
-        return page
-
     def _hop_of_any(self, request: Request, timeout_s: float) -> Page:
         origin_of(request.url)
         try:
@@ -110,7 +108,7 @@ class CurlFetcher:
     def _lines_for(self, request: Request) -> list[bytes]:
         """Raises InvalidRequest for a header that can't be sent."""
         try:
-            return self._headers.of(request.headers).lines()
+            return self._headers.of(request.headers).lines() if request.headers else self._headers.own_lines()
         except (ValueError, UnicodeError) as error:
             raise InvalidRequest(str(error)) from None
 
@@ -137,7 +135,7 @@ class CurlFetcher:
 
     def read(self, page: Page, answer: Answer) -> None:
         """Undo the body's content codings, within the limit."""
-        if answer.names(b"content-encoding"):
+        if names_header(answer.head, b"content-encoding"):
             page.to_decode()
             CurlVisit(self).read_body(page)
         elif len(answer.body) > self.parent.max_body_bytes:

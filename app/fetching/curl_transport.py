@@ -22,7 +22,7 @@ from gevent.monkey import get_original
 
 from app.errors import FetchError
 from app.fetching.curl_errors import TransferError
-from app.fetching.head import final_head, names_header
+from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
 from app.fetching.per_hub import of_this_hub
@@ -60,10 +60,6 @@ class Answer(msgspec.Struct):
     body: bytes
     error: TransferError | None
     timing: Timing
-
-    def names(self, header: bytes) -> bool:
-        """Whether there is a header of that lower-case name, without taking the head apart."""
-        return names_header(self.head, header)
 
 
 class _Told:
@@ -148,9 +144,13 @@ class CurlTransport:
         Raises TransferError if no whole head came, FetchError for a name without addresses or a denied address,
         InvalidRequest for what can't be a host.
         """
-        name_s, telling = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
+        if host in self._literals and not profile.proxy:
+            name_s, telling, is_numeric = 0.0, None, True  # what the rest would come to
+        else:
+            name_s, telling = self._resolve(profile, host, port, _least(timeout_s, connect_timeout_s))
+            is_numeric = self._is_numeric(profile, host)
         transfer = self._take(profile)
-        transfer.is_numeric = self._is_numeric(profile, host)
+        transfer.is_numeric = is_numeric
         transfer.prepare(
             method,
             url,
@@ -162,7 +162,7 @@ class CurlTransport:
             may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
         transfer.run(read_timeout_s)
-        if transfer.met_only_dead():
+        if transfer.code and transfer.met_only_dead():
             gone_s = name_s + transfer.curl.getinfo(pycurl.TOTAL_TIME)
             transfer.run_afresh(read_timeout_s, _left_ms(timeout_s, gone_s))
         if telling is not None and (not transfer.code or transfer.is_connected()):
@@ -434,4 +434,7 @@ def _least(one: float | None, other: float | None) -> float | None:
 
 def _left_ms(limit_s: float | None, gone_s: float) -> int:
     """For libcurl, to which 0 is no limit at all."""
-    return 0 if limit_s is None else max(1, round((limit_s - gone_s) * 1000))
+    if limit_s is None:
+        return 0
+    left_ms = int((limit_s - gone_s) * 1000)
+    return left_ms if left_ms > 0 else 1

@@ -6,7 +6,9 @@ head, perhaps trailers, which may look like anything. Bytes are latin-1, as in h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from urllib3 import HTTPHeaderDict
 
@@ -15,7 +17,7 @@ _END = (b"\r\n", b"\n")
 
 def final_head(lines: Sequence[bytes]) -> Sequence[bytes]:
     """The lines of the final answer's head: its status line first, the empty line last; empty if none came whole."""
-    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1 and is_final(lines[0]):
+    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1 and _is_usual(lines[0]):
         return lines
     begin = 0
     while (end := _end_of_block(lines, begin)) is not None:
@@ -23,6 +25,14 @@ def final_head(lines: Sequence[bytes]) -> Sequence[bytes]:
             return lines[begin:end]
         begin = end
     return ()
+
+
+def _is_usual(line: bytes) -> bool:
+    """Whether it begins a final answer that is no 1xx; for less than `is_final`, which has the last word."""
+    return line[:9] in _BEGINNINGS and line[9:10] in b"2345"
+
+
+_BEGINNINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
 def is_final(line: bytes) -> bool:
@@ -64,22 +74,54 @@ def version_of(head: Sequence[bytes]) -> int:
     return int(major) * 10 + int(minor or b"0")
 
 
-def fields_of(head: Sequence[bytes]) -> list[tuple[str, str]]:
+Fields = list[tuple[str, str]]
+
+
+def fields_of(head: Sequence[bytes]) -> Fields:
     """Name and value of every header, in order. A line without a colon is passed over, a folded one is put together
     with one space (RFC 9112 section 5.2).
     """
-    text = b"".join(head[1:]).decode("latin-1")
-    if "\n " in text or "\n\t" in text or text.count("\n") != text.count("\r\n"):
-        lines = _unfolded(head)
-    else:
-        lines = text.split("\r\n")
-    fields = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon:
-            # White space at the end stays, as in http.client.
-            fields.append((name, value.lstrip(" \t")))
-    return fields
+    usual = _usual(head, _known_field)
+    return usual if usual is not None else _fields(head)
+
+
+def _usual(head: Sequence[bytes], known: Callable[[bytes], tuple[str, str] | None]) -> Fields | None:
+    """The headers if each stands on a line of its own; None where it takes a closer look.
+
+    Most lines of an answer stand in the next one too (Server, Content-Type, Date within a second), so they are known.
+    """
+    if sum(map(len, head)) > _LONGEST_KNOWN_BYTES:
+        return None
+    fields: Any = list(map(known, head[1:-1]))
+    return None if None in fields else fields
+
+
+# So that what is known takes 4 MB at the very most, and some hundred KB as a rule.
+_LONGEST_KNOWN_BYTES = 2048
+_KNOWN_LINES = 2048
+
+
+@lru_cache(maxsize=_KNOWN_LINES)
+def _known_field(line: bytes) -> tuple[str, str] | None:
+    if line[:1] in (b" ", b"\t") or not line.endswith(b"\r\n") or line.count(b"\n") != 1:
+        return None
+    return _split(line[:-2].decode("latin-1"))
+
+
+@lru_cache(maxsize=_KNOWN_LINES)
+def _known_lower_field(line: bytes) -> tuple[str, str] | None:
+    field = _known_field(line)
+    return field and (field[0].lower(), field[1])
+
+
+def _fields(head: Sequence[bytes]) -> Fields:
+    return [field for line in _unfolded(head) if (field := _split(line)) is not None]
+
+
+def _split(line: str) -> tuple[str, str] | None:
+    name, colon, value = line.partition(":")
+    # White space at the end stays, as in http.client.
+    return (name, value.lstrip(" \t")) if colon else None
 
 
 def _unfolded(head: Sequence[bytes]) -> list[str]:
@@ -103,10 +145,14 @@ def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
 
 def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
     """All headers under lower-case names, repeated ones joined by ", "."""
-    joined: dict[str, str] = {}
-    for name, value in fields_of(head):
-        lower = name.lower()
-        joined[lower] = f"{joined[lower]}, {value}" if lower in joined else value
+    fields = _usual(head, _known_lower_field)
+    if fields is None:
+        fields = [(name.lower(), value) for name, value in _fields(head)]
+    joined = dict(fields)
+    if len(joined) < len(fields):
+        joined.clear()
+        for name, value in fields:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
 
 

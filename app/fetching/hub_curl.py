@@ -20,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -72,6 +71,8 @@ class HubCurl:
     """The multi handle of the hub that makes it. Use it from that hub's thread only.
 
     max_idle_connections  kept open for later transfers, all origins together; the longest unused goes first
+
+    is_closed  it can be used no more
     """
 
     def __init__(self, *, max_idle_connections: int = 1024) -> None:
@@ -94,7 +95,7 @@ class HubCurl:
         self._due_s: float | None = None  # when libcurl wants to be called next
         self._armed_s: float | None = None  # when the timer will ring: no later than that
         self._timer: Any = None
-        self._closed = False
+        self.is_closed = False
         self._started = self._succeeded = self._failed = self._stopped = 0
         self._thread_id = _thread_id()
         # They keep the loop alive only while there are transfers: gevent.wait() shall end.
@@ -105,7 +106,7 @@ class HubCurl:
 
         Raises TransferError if this was closed.
         """
-        if self._closed:
+        if self.is_closed:
             raise TransferError(pycurl.E_ABORTED_BY_CALLBACK, "the transport is closed", is_connected=False)
         self._is_inside = True
         try:
@@ -132,7 +133,7 @@ class HubCurl:
         if self._is_inside:
             self._doomed[transfer.curl] = transfer
             self._plan_turn()
-        elif not self._closed:
+        elif not self.is_closed:
             self._take_out(transfer.curl)
             if not self._active:
                 self._let_loop_end()
@@ -177,9 +178,9 @@ class HubCurl:
 
     def close(self) -> None:
         """Close all connections. Transfers under way end as failed. Safe to call again."""
-        if self._closed:
+        if self.is_closed:
             return
-        self._closed = True
+        self.is_closed = True
         # It tells no socket and no time any more: callbacks of a closed one return at once.
         self._let_go()
         for curl in (*self._active, *self._doomed):
@@ -196,9 +197,9 @@ class HubCurl:
         Ending the multi handle would say goodbye on the parent's TLS and HTTP/2 connections. The child keeps copies
         of their descriptors until it ends or executes a program.
         """
-        if self._closed:
+        if self.is_closed:
             return
-        self._closed = True
+        self.is_closed = True
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._multi))
         for curl in (*self._active, *self._doomed):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(curl))
@@ -222,11 +223,6 @@ class HubCurl:
         """Whether this is the thread of its hub."""
         return _thread_id() == self._thread_id
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether it can be used no more."""
-        return self._closed
-
     def _end_all(self, why: str) -> None:
         for transfer in list(self._active.values()):
             transfer.ended(pycurl.E_ABORTED_BY_CALLBACK, why)
@@ -242,12 +238,12 @@ class HubCurl:
             self._multi.remove_handle(curl)
         finally:
             self._is_inside = False
-        if not self._closed:
+        if not self.is_closed:
             self._turn_wanted = True
             self._plan_turn()
 
     def _let_loop_end(self) -> None:
-        if not self._closed:
+        if not self.is_closed:
             self._sockets.keep_loop(False)
 
     def _let_go(self) -> None:
@@ -260,7 +256,7 @@ class HubCurl:
     # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
 
     def _on_socket(self, event: int, descriptor: int, multi: object, data: object) -> None:
-        if self._closed:
+        if self.is_closed:
             return
         try:
             self._sockets.wait_for(descriptor, event)
@@ -275,7 +271,7 @@ class HubCurl:
             self._on_socket(event, descriptor, multi, data)
 
     def _on_timer(self, timeout_ms: int) -> None:
-        if self._closed:
+        if self.is_closed:
             return
         try:
             if timeout_ms == 0:
@@ -323,7 +319,7 @@ class HubCurl:
 
     def _turn(self) -> None:
         self._turn_planned = False
-        if self._closed or self._is_turning:
+        if self.is_closed or self._is_turning:
             return
         self._is_turning = self._is_inside = self._has_unread = True
         act = self._multi.socket_action
@@ -333,7 +329,7 @@ class HubCurl:
             self._is_inside = False
             self._collect()
             for _ in range(_ROUNDS_PER_TURN):
-                if not self._turn_wanted or self._closed:
+                if not self._turn_wanted or self.is_closed:
                     break
                 self._turn_wanted = False
                 self._is_inside = self._has_unread = True
@@ -347,7 +343,7 @@ class HubCurl:
             self.close()
         finally:
             self._is_turning = self._is_inside = False
-            if not self._closed:
+            if not self.is_closed:
                 if not self._active:
                     self._let_loop_end()
                 if self._turn_wanted or self._has_unread or self._woken or self._doomed:
@@ -365,7 +361,8 @@ class HubCurl:
         _, succeeded, failed = self._multi.info_read()
         self._has_unread = False
         self._is_inside = True
-        for curl, code, message in chain(((curl, 0, "") for curl in succeeded), failed):
+        # A list, since most turns end a few transfers, all well: a generator would cost as much as the rest.
+        for curl, code, message in [(curl, 0, "") for curl in succeeded] + failed:
             multi.remove_handle(curl)
             transfer = active.pop(curl, None)
             if transfer is None:

@@ -23,12 +23,13 @@ _LINES_KEPT = 256
 
 
 class Merged:
-    """One set of headers. store: not to be changed."""
+    """One set of headers. store: not to be changed; plain: the lines of a request with nothing else, once made."""
 
-    __slots__ = ("_lines", "store")
+    __slots__ = ("_lines", "plain", "store")
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.plain: list[bytes] | None = None
         self._lines: dict[tuple[str | None, str | None, bool], list[bytes]] = {}
 
     def lines(
@@ -50,6 +51,8 @@ class Merged:
             if len(self._lines) >= _LINES_KEPT:
                 self._lines.clear()
             self._lines[key] = lines
+            if key == (None, None, False):
+                self.plain = lines
         return lines
 
 
@@ -67,6 +70,14 @@ class MergedHeaders:
         # The session's own headers as they were, and what came of them.
         self._own: tuple[list[Any], Merged | None] = ([], None)
         self._sets: dict[tuple[Any, ...], Merged] = {}
+
+    def own_lines(self) -> list[bytes]:
+        """Of the session's headers alone, for a request without a body. Raises as `of` and `Merged.lines` do."""
+        kept, merged = self._own
+        headers = self._session.headers
+        if merged is None or type(headers) is not CaseInsensitiveDict or list(headers._store.values()) != kept:
+            merged = self.of(None)
+        return merged.lines() if merged.plain is None else merged.plain
 
     def of(self, headers: Mapping[Any, Any] | None) -> Merged:
         """The session's headers, those of the call over them. Raises InvalidHeader and what else requests raises."""

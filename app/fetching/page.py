@@ -34,6 +34,9 @@ class Page(requests.Response):
     memo: dict[str, Any]
     timing: Timing | None
     visit: Any
+    _answer: Answer
+    _method: str
+    _make_request: Callable[[], requests.PreparedRequest]
 
     @classmethod
     def of(cls, response: requests.Response) -> Page:
@@ -53,15 +56,14 @@ class Page(requests.Response):
         make_request  the request as requests would have prepared it; called when somebody asks for it
         """
         page = cls.__new__(cls)
-        page.__dict__.update(
-            status_code=status_of(answer.head),
-            url=url,
-            _content=answer.body,
-            _content_consumed=True,
-            _answer=answer,
-            _method=method,
-            _make_request=make_request,
-        )
+        # One by one: that is less than half the time of `__dict__.update`.
+        page.status_code = status_of(answer.head)
+        page.url = url
+        page._content = answer.body
+        page._content_consumed = True
+        page._answer = answer
+        page._method = method
+        page._make_request = make_request
         return page
 
     def to_decode(self) -> None:
@@ -86,7 +88,8 @@ class Page(requests.Response):
     @property
     def body(self) -> bytes:
         """The decoded body; empty when none came."""
-        return self.content or b""
+        body: bytes = self._content or self.content or b""
+        return body
 
     def lower_headers(self) -> dict[str, str]:
         """All headers under lower-case names, repeated ones joined by ", "."""

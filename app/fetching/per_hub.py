@@ -53,10 +53,11 @@ _held: list[_Table] = []
 
 def of_this_hub(key: object, make: Callable[[], _T]) -> _T:
     """This hub's one for `key`, made at first use, and anew once it was closed."""
-    kept = _table_of(get_hub()).kept
-    found: Any = kept.get(key)
+    hub = get_hub()
+    table: _Table = hub.__dict__.get(_TABLE) or _table_of(hub)
+    found: Any = table.kept.get(key)
     if found is None or found.is_closed:
-        found = kept[key] = make()
+        found = table.kept[key] = make()
     made: _T = found
     return made
 

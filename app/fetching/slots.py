@@ -161,7 +161,8 @@ class Slots:
             self._feed()
         else:
             self._give_back(slot)
-        self._table.leave_alone(slot, self._now_s())
+        if not slot.in_flight:
+            self._table.leave_alone(slot, self._now_s())
 
     def _give_back(self, slot: Slot) -> None:
         slot.in_flight -= 1

@@ -214,7 +214,8 @@ class Transfer:
 
     def clear(self) -> None:
         """Forget the last answer, so that an idle handle holds no memory."""
-        self.clear_answer()
+        self.head.clear()
+        self.chunks.clear()
         self._body = b""
 
     def clear_answer(self) -> None:
@@ -225,16 +226,15 @@ class Transfer:
     def timing(self, name_s: float) -> Timing:
         """Of the transfer that has ended."""
         info = self.curl.getinfo
+        connect_s = tls_s = 0.0
         is_reused = not info(pycurl.NUM_CONNECTS)
-        return Timing(
-            name_s,
-            0.0 if is_reused else name_s + info(pycurl.CONNECT_TIME),
-            0.0 if is_reused or not info(pycurl.APPCONNECT_TIME) else name_s + info(pycurl.APPCONNECT_TIME),
-            name_s + info(pycurl.STARTTRANSFER_TIME),
-            name_s + info(pycurl.TOTAL_TIME),
-            is_reused,
-            self.protocol(),
-        )
+        if not is_reused:
+            connect_s = name_s + info(pycurl.CONNECT_TIME)
+            if tls_s := info(pycurl.APPCONNECT_TIME):
+                tls_s += name_s
+        first_byte_s = name_s + info(pycurl.STARTTRANSFER_TIME)
+        total_s = name_s + info(pycurl.TOTAL_TIME)
+        return Timing(name_s, connect_s, tls_s, first_byte_s, total_s, is_reused, self.protocol())
 
     def protocol(self) -> str:
         """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""

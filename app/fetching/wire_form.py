@@ -31,9 +31,9 @@ _PLAIN = re.compile(
     rf"(?:\?(?:[A-Za-z0-9_~!$&'()*+,;=:@/?.-]|{_ESCAPE})+)?)",
 )
 
-_PLAINEST = re.compile(
-    r"(https?)://([a-z0-9.:-]+)/[A-Za-z0-9_~!$&'()*+,;=:@./-]*(?:\?[A-Za-z0-9_~!$&'()*+,;=:@/?.-]+)?"
-)
+# Most have no escapes and no part that begins with a dot, and their origins come again and again.
+_PLAINEST_PATH = re.compile(r"/[A-Za-z0-9_~!$&'()*+,;=:@./-]*(?:\?[A-Za-z0-9_~!$&'()*+,;=:@/?.-]+)?")
+_LONGEST_ORIGIN = 300
 
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
@@ -63,19 +63,17 @@ class Target(NamedTuple):
 
 def plain_target(url: str) -> Target | None:
     """The target of a URL that is in its canonical form already; None if it takes a closer look."""
-    # Most of those have no escapes and no part that begins with a dot, and their hosts come again and again.
-    found = _PLAINEST.fullmatch(url)
-    if found is not None and "/." not in url:
-        scheme, host_and_port = found.groups()
-        origin = _origin(scheme, host_and_port)
-        return None if origin is None else Target(url, scheme, *origin)
+    end = url.find("/", 8)
+    if 0 < end <= _LONGEST_ORIGIN and _PLAINEST_PATH.fullmatch(url, end) is not None and "/." not in url:
+        origin = _plain_origin(url[:end])
+        return None if origin is None else Target(url, *origin)
     return _plain_target(url)
 
 
 @lru_cache(maxsize=4096)
-def _origin(scheme: str, host_and_port: str) -> tuple[str, int] | None:
-    target = _plain_target(f"{scheme}://{host_and_port}/")
-    return None if target is None else (target.host, target.port)
+def _plain_origin(beginning: str) -> tuple[str, str, int] | None:
+    target = _plain_target(f"{beginning}/")
+    return None if target is None else (target.scheme, target.host, target.port)
 
 
 def _plain_target(url: str) -> Target | None:

@@ -76,6 +76,8 @@ class OriginState:
 
     is_unbound  no delay, no embargo, circuit closed: `wait_s` is 0 whatever the time
     is_healthy  no failure to forget: an answer without any sign of overload changes nothing
+    limit       fetches that may be in flight at once, 1 or more
+    window      to be noted when a fetch begins, and given back with its result
     """
 
     __slots__ = (
@@ -89,6 +91,8 @@ class OriginState:
         "is_healthy",
         "is_unbound",
         "last_failure",
+        "limit",
+        "window",
     )
 
     def __init__(self, rules: PolitenessRules) -> None:
@@ -99,19 +103,8 @@ class OriginState:
         self._remembered_until_s = -math.inf
         self._breaker = Breaker(rules.breaker)
         self._concurrency = ConcurrencyLimit(rules.per_origin)
-        self.is_unbound = not self._delay_s
-        self.is_healthy = True
         self.last_failure = ""
-
-    @property
-    def limit(self) -> int:
-        """Fetches that may be in flight at once, 1 or more."""
-        return self._concurrency.limit
-
-    @property
-    def window(self) -> int:
-        """To be noted when a fetch begins, and given back with its result."""
-        return self._concurrency.window
+        self._settle()
 
     @property
     def is_circuit_closed(self) -> bool:
@@ -132,6 +125,8 @@ class OriginState:
     def begin(self, now_s: float) -> bool:
         """A fetch, or a repeated attempt, begins, `wait_s` having been 0; whether it is the circuit's probe."""
         self._started_s = now_s
+        if self.is_unbound:
+            return False
         if self._embargo_until_s > -math.inf:
             self._embargo_until_s = -math.inf  # it is over, or this would not begin
             self._settle()
@@ -198,3 +193,5 @@ class OriginState:
     def _settle(self) -> None:
         self.is_unbound = not self._delay_s and self._embargo_until_s == -math.inf and self._breaker.is_closed
         self.is_healthy = self._breaker.is_clean and self._concurrency.is_at_ceiling
+        self.limit = self._concurrency.limit
+        self.window = self._concurrency.window

@@ -24,8 +24,9 @@ _MAX_URL_CHARACTERS = 65_536
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
 
-# How most URLs begin. The standard library, which takes several times as long, has nothing to add to them.
-_USUAL = re.compile(r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,5}))?(?![^/?#])", re.ASCII)
+# How most URLs begin, up to their path. The standard library, which takes several times as long, has nothing to add.
+_USUAL = re.compile(r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,5}))?")
+_LONGEST_USUAL = 300
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -45,9 +46,9 @@ def origin_of(url: str) -> Origin:
 
     Raises InvalidRequest of kind UNSUPPORTED_SCHEME for another scheme, INVALID_REQUEST for what is no URL.
     """
-    usual = _USUAL.match(url)
-    if usual is not None and len(url) <= _MAX_URL_CHARACTERS and url.isprintable() and " " not in url:
-        origin = _usual_origin(*usual.groups())
+    end = url.find("/", 8)
+    if 0 < end <= _LONGEST_USUAL and len(url) <= _MAX_URL_CHARACTERS and url.isprintable() and " " not in url:
+        origin = _usual_origin(url[:end])
         if origin is not None:
             return origin
     return read_closely(url)
@@ -74,7 +75,11 @@ def read_closely(url: str) -> Origin:
 
 
 @lru_cache(maxsize=4096)
-def _usual_origin(scheme: str, host: str, digits: str | None) -> Origin | None:
+def _usual_origin(beginning: str) -> Origin | None:
+    usual = _USUAL.fullmatch(beginning)
+    if usual is None:
+        return None
+    scheme, host, digits = usual.groups()
     port = int(digits) if digits else _DEFAULT_PORTS[scheme]
     return Origin(scheme, _checked(host), port) if port <= _LAST_PORT else None
 
