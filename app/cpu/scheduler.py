@@ -37,7 +37,7 @@ from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
 from app.cpu.run import Run, State, run_of_caller
-from app.cpu.safe_points import SafePoints, watch_collector
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, watch_collector
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
 from app.errors import StageTimeout
 from app.policy.feedback import FeedbackQueue, level_of
@@ -179,10 +179,10 @@ class Scheduler:
                 self._leave(run)
         except Exception as error:
             if run.is_over_budget and not isinstance(error, StageTimeout):
-                raise _timeout(run) from error
+                raise _timeout(run, run.used_s) from error
             raise
         if run.is_over_budget:
-            raise _timeout(run)
+            raise _timeout(run, run.used_s)
         return value
 
     def statistics(self) -> SchedulerStatistics:
@@ -380,7 +380,7 @@ class Scheduler:
         if not self._is_closed:
             self._wait_in_line(run)
         if run.is_over_budget:
-            raise _timeout(run)
+            raise _timeout(run, run.used_s)
 
     def _on_tick(self, frame: FrameType | None) -> None:
         """The timer's signal. In whatever greenlet the main thread is at, between two instructions or in a C function
@@ -398,9 +398,11 @@ class Scheduler:
         if now_s < run.slice_ends_s:
             self._tick_by(run.slice_ends_s, now_s)
         elif me is not run.greenlet:
-            self._postpone("greenlet", now_s)
+            self._stay(now_s, "greenlet")
+            self._raise_if_over(run, self._safe_points.hazard(frame))
         elif run.holds:
-            self._postpone("no_preempt", now_s)
+            self._stay(now_s, "no_preempt")
+            self._raise_if_over(run, self._safe_points.hazard(frame))
         elif self._asked is None:
             self._ask(frame, now_s)
         else:
@@ -415,27 +417,42 @@ class Scheduler:
     def _answer(self, run: Run, frame: FrameType | None, now_s: float) -> None:
         """The second call, if this is it."""
         if (id(frame), frame.f_lasti if frame is not None else 0) == self._asked and now_s - self._asked_s > _PROMPT_S:
-            # Nothing was done meanwhile, and yet time has passed: in the middle of a C function.
+            # Nothing was done meanwhile, and yet time has passed: in the middle of a C function, and it looks for signals.
+            self._raise_if_over(run, self._safe_points.hazard(frame))
             self._ask(frame, now_s)
             return
         above = frame.f_back if frame is not None else None
         if above is not None and (id(above), above.f_lasti) == self._asked:
             # On top of where we asked, so in a handler that was due after us.
-            self._postpone("signal", now_s)
+            self._stay(now_s, "signal")
             return
         hazard = self._safe_points.hazard(frame)
         if hazard is not None:
-            self._postpone(hazard, now_s)
+            self._stay(now_s, hazard)
+            self._raise_if_over(run, hazard)
             return
         self._forced += 1
         self._owes_scan = True
         self._next_slice(run)
 
-    def _postpone(self, hazard: str, now_s: float) -> None:
-        self._postponed[hazard] += 1
+    def _stay(self, now_s: float, reason: str) -> None:
+        """The slice can't be ended here: try again soon."""
+        self._postponed[reason] += 1
         self._asked = None
         self._tick_by(now_s + self._retry_s, now_s)
         self._retry_s = min(self._retry_s * 2, self._slice_s / 4)
+
+    def _raise_if_over(self, run: Run, hazard: str | None) -> None:
+        """Raise StageTimeout where the slice can't be ended, if the budget is used up and it does no harm there.
+
+        Where only a switch would, as in an import, it is still better to get out of there first: that has a while.
+        """
+        if run.cpu_budget_s is None or hazard in NO_PLACE_TO_RAISE:
+            return
+        used_s = run.used_s + self._cpu_s() - run.cpu_began_s
+        is_patient = hazard is not None or run.holds > run.base_holds
+        if used_s > run.cpu_budget_s + (_PATIENCE_S if is_patient else 0):
+            raise _timeout(run, used_s)
 
 
 def _call(function: Callable[..., _T], args: tuple[Any, ...]) -> _T:
@@ -455,8 +472,8 @@ def _is_below(me: greenlet, stage: greenlet) -> bool:
     return above is not None
 
 
-def _timeout(run: Run) -> StageTimeout:
-    return StageTimeout(f"{run.name} used {run.used_s:.3f} s of CPU time; its budget is {run.cpu_budget_s:g} s")
+def _timeout(run: Run, used_s: float) -> StageTimeout:
+    return StageTimeout(f"{run.name} used {used_s:.3f} s of CPU time; its budget is {run.cpu_budget_s:g} s")
 
 
 def _name_of(function: Callable[..., Any]) -> str:
