@@ -129,6 +129,7 @@ def main() -> int:
     """Stress for some minutes, or show one seed."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress_preemption", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, help="so many rounds of 1,200 runs, whatever time they take")
     parser.add_argument("--slice-s", type=float, default=0.0002)
     parser.add_argument("--from-seed", type=int, default=0)
     parser.add_argument("--seed", type=int)
@@ -142,7 +143,9 @@ def main() -> int:
     total = Stressed()
     seed = arguments.from_seed
     end_s = time.monotonic() + 60 * arguments.minutes
-    while time.monotonic() < end_s:
+    rounds = 0
+    while rounds < arguments.rounds if arguments.rounds else time.monotonic() < end_s:
+        rounds += 1
         # Hangs are faults too.
         faulthandler.dump_traceback_later(300, exit=True)
         found = stress(list(range(seed, seed + _SEEDS_PER_ROUND)), _RUNS_PER_ROUND, arguments.slice_s, seed)
