@@ -1,0 +1,91 @@
+"""Exit watch: how a child process ended, told on the hub.
+
+There are two ways because gevent has one of its own: once anything in a patched process has started a subprocess,
+libev's SIGCHLD handler reaps EVERY child, and nobody else learns how it ended. So in a patched process, on the default
+loop, we ask libev. Everywhere else a pidfd says that the child ended and waitid() how, and we leave SIGCHLD alone:
+the standard library's own `subprocess` would lose its children to libev.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+from gevent import monkey
+from gevent.hub import Hub
+
+_poll = monkey.get_original("select", "poll")
+
+UNKNOWN = None
+
+
+class ExitWatch:
+    """One child that is not reaped yet. Belongs to the hub.
+
+    on_exit  called on the hub once, with the exit code: -N for signal N, None if somebody else took it
+    """
+
+    def __init__(self, hub: Hub, pid: int, on_exit: Callable[[int | None], None]) -> None:
+        self.pid = pid
+        self._on_exit = on_exit
+        self._pidfd = os.pidfd_open(pid)
+        self._by_libev = bool(hub.loop.default) and monkey.is_module_patched("os")
+        if self._by_libev:
+            self._watcher = hub.loop.child(pid, ref=False)
+            self._watcher.start(self._told_by_libev)
+        else:
+            self._watcher = hub.loop.io(self._pidfd, 1, ref=False)
+            self._watcher.start(self._ended)
+
+    def _told_by_libev(self) -> None:
+        code = os.waitstatus_to_exitcode(self._watcher.rstatus)
+        self._close()
+        self._on_exit(code)
+
+    def _ended(self) -> None:
+        code = self._reap()
+        self._close()
+        self._on_exit(code)
+
+    def _reap(self) -> int | None:
+        try:
+            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if result is None:
+            return None
+        return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+    def wait_killed(self, limit_s: float = 1.0) -> None:
+        """For a child that was killed: block until it has ended, and reap it; `on_exit` is not called any more. Gives
+        up after `limit_s`: a process in an uninterruptible system call does not die.
+        """
+        poll = _poll()
+        poll.register(self._pidfd, 1)
+        poll.poll(int(limit_s * 1000))
+        self._reap()
+        self._close()
+
+    def forget(self) -> None:
+        """In a forked child: the child is the parent's to watch."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._pidfd >= 0:
+            self._watcher.stop()
+            self._watcher.close()
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def describe(code: int | None) -> str:
+    """Words for an exit code: "died by SIGSEGV"."""
+    if code is None:
+        return "died, and something else in this process took note of how"
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"died by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"died by signal {-code}"
