@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 from gevent import monkey
 from gevent.hub import Hub
 
 _poll = monkey.get_original("select", "poll")
-
-UNKNOWN = None
 
 
 class ExitWatch:
@@ -30,8 +29,8 @@ class ExitWatch:
         self.pid = pid
         self._on_exit = on_exit
         self._pidfd = os.pidfd_open(pid)
-        self._by_libev = bool(hub.loop.default) and monkey.is_module_patched("os")
-        if self._by_libev:
+        self._watcher: Any
+        if bool(hub.loop.default) and monkey.is_module_patched("os"):
             self._watcher = hub.loop.child(pid, ref=False)
             self._watcher.start(self._told_by_libev)
         else:

@@ -54,6 +54,14 @@ _KILL = signal.SIGKILL
 _buffer = bytearray(BUFFER_BYTES)
 
 
+Answer = Frame | bytes | Exception
+"""A frame is one whose descriptor is still to be read."""
+
+
+class ChildGone(Exception):
+    """The child died before it got the task: another can have it."""
+
+
 class State(Enum):
     STARTING = "starting"
     IDLE = "idle"
@@ -68,8 +76,8 @@ class IsolatedChild:
     on_idle  called on the hub when it is ready for its first task
     on_end   called on the hub when it has ended, whatever the reason: see `end` and `has_crashed`
 
-    Readable attributes: state; tasks (answered ones); was_ready (it has started); end (how it ended, in words); has_crashed (it ended, or had to be
-    ended, for a reason of its own).
+    Readable attributes: state; tasks (answered ones); was_ready (it has started); end (how it ended, in words);
+    has_crashed (it ended, or had to be ended, for a reason of its own).
     """
 
     def __init__(
@@ -98,7 +106,7 @@ class IsolatedChild:
         self._timeout_s = 0.0
         self._waiter: Waiter[None] = Waiter()
         self._is_waited_for = False
-        self._answer: Frame | bytes | Exception | None = None
+        self._answer: Answer | None = None
         self._cancel_timer: Cancel | None = None
 
         # The C ones: gevent replaces those of `socket`, and waits in them.
@@ -120,6 +128,7 @@ class IsolatedChild:
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._reading = self._hub.loop.io(ours.fileno(), 1, ref=False)
         self._reading.start(self._readable)
+        self._is_reading = True
         self._set_timer(start_timeout_s, lambda: self._expel(f"did not start within {start_timeout_s:g} s"))
 
     def call(self, reference: str, argument: bytes | bytearray | memoryview, timeout_s: float) -> bytes:
@@ -127,32 +136,20 @@ class IsolatedChild:
 
         timeout_s  from when the child gets the task
 
-        Raises StageRaised, StageTimeout (the child is killed), StageCrashed. Who is killed here has the child killed.
+        Raises StageRaised, StageTimeout (the child is killed), StageCrashed, ChildGone. Who is killed here has the child
+        killed.
         """
-        assert self.state is State.IDLE
-        self.state = State.BUSY
-        self._task = (self._task + 1) & 0xFFFF_FFFF
-        self._reference = reference
-        self._timeout_s = timeout_s
-        self._waiter = Waiter()
-        self._answer = None
-        self._is_waited_for = True
+        self._begin(reference, timeout_s)
         try:
             self._hand_over(argument)
-            if self._is_waited_for:
-                self._waiter.get()
-            answer, self._answer = self._answer, None
-            value = self._read(answer.descriptor) if isinstance(answer, Frame) else answer
+            value = self._value_of(self._wait())
         except BaseException:
             self._give_up()
             raise
         if isinstance(value, StageRaised) or not isinstance(value, Exception):
-            self.tasks += 1
-            if self.state is State.BUSY:
-                self.state = State.IDLE
+            self._done()
         if isinstance(value, Exception):
             raise value
-        assert value is not None
         return value
 
     def rss_bytes(self) -> int:
@@ -165,7 +162,7 @@ class IsolatedChild:
     def dismiss(self) -> None:
         """Have an idle child leave by itself, soon. Does not wait."""
         self.state = State.LEAVING
-        self._reading.stop()
+        self._stop_reading()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._set_timer(_LEAVE_S, lambda: self._end_it("did not leave"))
 
@@ -191,19 +188,45 @@ class IsolatedChild:
             self._release()
             self._wake(error)
 
+    def _begin(self, reference: str, timeout_s: float) -> None:
+        assert self.state is State.IDLE
+        self.state = State.BUSY
+        self._task = (self._task + 1) & 0xFFFF_FFFF
+        self._reference = reference
+        self._timeout_s = timeout_s
+        self._waiter = Waiter()
+        self._answer = None
+        self._is_waited_for = True
+
     def _hand_over(self, argument: bytes | bytearray | memoryview) -> None:
         descriptor = None
         if len(argument) > self._inline_bytes:
             descriptor = sealed_memory(argument, self._let_hub_turn)
         try:
-            if self._is_waited_for:  # it may have died meanwhile
-                self._set_timer(self._timeout_s, self._time_is_up)
-                send(self._socket, Kind.RUN, self._task, self._reference, argument, descriptor)
+            if not self._is_waited_for:
+                raise ChildGone  # while the argument was copied
+            send(self._socket, Kind.RUN, self._task, self._reference, argument, descriptor)
         except ConnectionError:
-            self._vanishing()
+            self._is_waited_for = False
+            self.has_crashed = True
+            self._end_it("")
+            raise ChildGone from None
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+        self._set_timer(self._timeout_s, self._time_is_up)
+
+    def _wait(self) -> Answer:
+        if self._is_waited_for:
+            self._waiter.get()
+        answer, self._answer = self._answer, None
+        assert answer is not None, "nothing else wakes it"
+        return answer
+
+    def _done(self) -> None:
+        self.tasks += 1
+        if self.state is State.BUSY:  # it may have died since it answered
+            self.state = State.IDLE
 
     def _give_up(self) -> None:
         """The greenlet leaves before it has its value."""
@@ -250,8 +273,11 @@ class IsolatedChild:
         else:
             self._wake(frame)
 
-    def _read(self, descriptor: int | None) -> bytes:
-        """The content of a memfd, in pieces; closes it. Yields to the hub."""
+    def _value_of(self, answer: Answer) -> bytes | Exception:
+        """Reads, in pieces, what is in a memfd, and closes it. Yields to the hub then."""
+        if not isinstance(answer, Frame):
+            return answer
+        descriptor = answer.descriptor
         assert descriptor is not None
         try:
             size = os.fstat(descriptor).st_size
@@ -290,12 +316,15 @@ class IsolatedChild:
 
     def _vanishing(self) -> None:
         """Its end of the connection is closed. Most likely it dies at this moment, and we soon learn how."""
-        self._reading.stop()
+        if self.state is State.IDLE:
+            self.state = State.LEAVING
+            self.has_crashed = True
+        self._stop_reading()
         self._set_timer(_VANISH_S, lambda: self._expel("closed its socket"))
 
     def _exited(self, code: int | None) -> None:
         """In the hub: the process has ended."""
-        if self._is_waited_for and self._reading.active:
+        if self._is_waited_for and self._is_reading:
             self._readable()  # it may have answered before
         if self.state is not State.LEAVING:
             self.has_crashed = True
@@ -316,7 +345,7 @@ class IsolatedChild:
             return
         self.end = self.end or why
         self.state = State.LEAVING
-        self._reading.stop()
+        self._stop_reading()
         self._drop_timer()
         self._kill_group()
 
@@ -325,7 +354,7 @@ class IsolatedChild:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, _KILL)
 
-    def _wake(self, answer: Frame | bytes | Exception) -> None:
+    def _wake(self, answer: Answer) -> None:
         """Give an answer to who waits for one. Never switches."""
         if self._is_waited_for:
             self._is_waited_for = False
@@ -342,10 +371,14 @@ class IsolatedChild:
             self._cancel_timer()
             self._cancel_timer = None
 
+    def _stop_reading(self) -> None:
+        self._is_reading = False
+        self._reading.stop()
+
     def _release(self) -> None:
         self.state = State.ENDED
         self._drop_timer()
-        self._reading.stop()
+        self._stop_reading()
         self._reading.close()
         self._socket.close()
         if self._statm >= 0:

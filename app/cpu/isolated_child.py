@@ -7,7 +7,8 @@ The laws:
 - Whatever a function raises is its answer, SystemExit and KeyboardInterrupt included. What ends the process (a
   signal, os._exit) or spoils its socket ends the child: the parent says so to whoever waits.
 - A copy of the process that a function forked, and that returns from the function, ends there.
-- Ctrl-C, TERM and HUP do nothing to it. It ends with its parent, also in the middle of a function (PR_SET_PDEATHSIG, prctl(2)).
+- Ctrl-C, TERM and HUP do nothing to it. It ends with its parent, also in the middle of a function (PR_SET_PDEATHSIG,
+  prctl(2)).
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ _DESCRIPTOR_BYTES = array.array("i").itemsize
 INLINE_BYTES = 256 * 1024
 """Larger bodies go as a memfd: measured, a packet is five times faster up to here, and the kernel must hold it."""
 
-PIECE_BYTES = 256 * 1024
-"""How much of a memfd is copied in one go where a hub waits meanwhile: about 0.1 ms."""
+PIECE_BYTES = 512 * 1024
+"""How much of a memfd is copied in one go where a hub waits meanwhile: about 0.2 ms."""
 
 BUFFER_BYTES = INLINE_BYTES + 8192
 """What a receiver has room for: a body and a name."""

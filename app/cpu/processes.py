@@ -1,7 +1,8 @@
 """Isolated processes: for functions that may crash, hang, leak or hold the GIL, each task in a child of its own choice.
 
 The laws:
-- A child runs one task at a time. Who finds none free stands in line, first come, first served, and can be killed there.
+- A child runs one task at a time. Who finds none free stands in line, first come, first served, and can be killed
+  there.
 - The child that was free last comes first: its caches are warm, and children that are not needed never start.
 - A child ends by its own death, at a task's deadline, with the greenlet that waits for its task, or in order after
   `tasks_per_child` tasks or above `max_rss_bytes` (looked at after each task; in a task only the deadline limits it).
@@ -22,7 +23,7 @@ import gevent
 import msgspec
 from gevent.hub import Waiter
 
-from app.cpu.isolated import IsolatedChild, State
+from app.cpu.isolated import ChildGone, IsolatedChild, State
 from app.errors import Draining, StageCrashed, StageTimeout
 from app.fetching.clock import Cancel, Clock
 
@@ -138,14 +139,17 @@ class Processes:
             raise ValueError(f"{reference[:200]!r} is no module:function that another process could import")
         if self._closed:
             raise Draining("the isolated processes are closed")
-        child = self._a_free_child()
-        try:
-            return child.call(reference, argument, timeout_s)
-        except StageTimeout:
-            self._timed_out += 1
-            raise
-        finally:
-            self._take_back(child)
+        while True:
+            child = self._a_free_child()
+            try:
+                return child.call(reference, argument, timeout_s)
+            except StageTimeout:
+                self._timed_out += 1
+                raise
+            except ChildGone:
+                pass  # which nobody could know
+            finally:
+                self._take_back(child)
 
     def statistics(self) -> ProcessStatistics:
         """Counts at this moment. Never yields."""
@@ -162,8 +166,8 @@ class Processes:
         )
 
     def close(self) -> None:
-        """Kill all children and see them gone: blocks for some ms. Who waits gets Draining. Does not yield; safe to call
-        again.
+        """Kill all children and see them gone: blocks for some ms. Who waits gets Draining. Does not yield; safe to
+        call again.
         """
         if self._closed:
             return
@@ -196,8 +200,10 @@ class Processes:
 
     def _a_free_child(self) -> IsolatedChild:
         """Wait for one."""
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            child = self._idle.pop()
+            if child.state is State.IDLE:
+                return child
         asked = _Asked()
         self._line[asked] = None
         self._start_some()
