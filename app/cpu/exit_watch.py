@@ -1,4 +1,6 @@
-"""Exit watch: how a child process ended, told on the hub.
+"""Exit watch: how a child process ended, told on the hub; and the end of what it has started.
+
+The child is the first of its process group. When it has ended, however, the group is killed too.
 
 There are two ways because gevent has one of its own: once anything in a patched process has started a subprocess,
 libev's SIGCHLD handler reaps EVERY child, and nobody else learns how it ended. So in a patched process, on the default
@@ -11,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gevent import monkey
@@ -39,6 +42,8 @@ class ExitWatch:
 
     def _told_by_libev(self) -> None:
         code = os.waitstatus_to_exitcode(self._watcher.rstatus)
+        # Reaped already, so in theory the number is free; the kernel goes all the way round before it is used again.
+        self.kill_group()
         self._close()
         self._on_exit(code)
 
@@ -47,7 +52,13 @@ class ExitWatch:
         self._close()
         self._on_exit(code)
 
+    def kill_group(self) -> None:
+        """Kill the child and all that it has started, but for what has left its group."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def _reap(self) -> int | None:
+        self.kill_group()  # while the number is certainly its own
         try:
             result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         except ChildProcessError:

@@ -122,7 +122,13 @@ class IsolatedChild:
         finally:
             theirs.close()
         widen(wide_cpus, self.pid)  # it has but one thread for now, and has not begun anything
-        self._exit = ExitWatch(self._hub, self.pid, self._exited)
+        try:
+            self._exit = ExitWatch(self._hub, self.pid, self._exited)
+        except OSError:
+            ours.close()
+            os.kill(self.pid, _KILL)
+            os.waitid(os.P_PID, self.pid, os.WEXITED)
+            raise
         self._statm = -1
         with suppress(OSError):
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
@@ -136,8 +142,8 @@ class IsolatedChild:
 
         timeout_s  from when the child gets the task
 
-        Raises StageRaised, StageTimeout (the child is killed), StageCrashed, ChildGone. Who is killed here has the child
-        killed.
+        Raises StageRaised, StageTimeout (the child is killed), StageCrashed, ChildGone. Who is killed here has the
+        child killed.
         """
         self._begin(reference, timeout_s)
         try:
@@ -177,7 +183,6 @@ class IsolatedChild:
         if self.state is not State.ENDED:
             self.kill()
             self._exit.wait_killed()
-            self._kill_group()
             self._release()
             self._wake(error)
 
@@ -329,7 +334,6 @@ class IsolatedChild:
         if self.state is not State.LEAVING:
             self.has_crashed = True
         self.end = self.end or describe(code)
-        self._kill_group()
         self._release()
         self._wake(StageCrashed(f"the isolated process that ran {self._reference} {self.end}"))
         self._on_end(self)
@@ -347,12 +351,7 @@ class IsolatedChild:
         self.state = State.LEAVING
         self._stop_reading()
         self._drop_timer()
-        self._kill_group()
-
-    def _kill_group(self) -> None:
-        # The group's number is nobody else's as long as one of it lives, or we have not reaped its first.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, _KILL)
+        self._exit.kill_group()
 
     def _wake(self, answer: Answer) -> None:
         """Give an answer to who waits for one. Never switches."""
