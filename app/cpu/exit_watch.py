@@ -34,10 +34,10 @@ class ExitWatch:
         self._pidfd = os.pidfd_open(pid)
         self._watcher: Any
         if bool(hub.loop.default) and monkey.is_module_patched("os"):
-            self._watcher = hub.loop.child(pid, ref=False)
+            self._watcher = hub.loop.child(pid)
             self._watcher.start(self._told_by_libev)
         else:
-            self._watcher = hub.loop.io(self._pidfd, 1, ref=False)
+            self._watcher = hub.loop.io(self._pidfd, 1)
             self._watcher.start(self._ended)
 
     def _told_by_libev(self) -> None:
@@ -51,6 +51,10 @@ class ExitWatch:
         code = self._reap()
         self._close()
         self._on_exit(code)
+
+    def hold_hub(self, is_holding: bool) -> None:
+        """Whether the hub goes on turning for this alone; at first it does."""
+        self._watcher.ref = is_holding
 
     def kill_group(self) -> None:
         """Kill the child and all that it has started, but for what has left its group."""

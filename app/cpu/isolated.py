@@ -132,7 +132,7 @@ class IsolatedChild:
         self._statm = -1
         with suppress(OSError):
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._reading = self._hub.loop.io(ours.fileno(), 1, ref=False)
+        self._reading = self._hub.loop.io(ours.fileno(), 1)
         self._reading.start(self._readable)
         self._is_reading = True
         self._set_timer(start_timeout_s, lambda: self._expel(f"did not start within {start_timeout_s:g} s"))
@@ -196,6 +196,7 @@ class IsolatedChild:
     def _begin(self, reference: str, timeout_s: float) -> None:
         assert self.state is State.IDLE
         self.state = State.BUSY
+        self._hold_hub(True)
         self._task = (self._task + 1) & 0xFFFF_FFFF
         self._reference = reference
         self._timeout_s = timeout_s
@@ -231,7 +232,16 @@ class IsolatedChild:
     def _done(self) -> None:
         self.tasks += 1
         if self.state is State.BUSY:  # it may have died since it answered
-            self.state = State.IDLE
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        self.state = State.IDLE
+        self._hold_hub(False)
+
+    def _hold_hub(self, is_holding: bool) -> None:
+        """Whether the hub has something to wait for here. An idle child would keep `hub.join` from ever ending."""
+        self._reading.ref = is_holding
+        self._exit.hold_hub(is_holding)
 
     def _give_up(self) -> None:
         """The greenlet leaves before it has its value."""
@@ -255,7 +265,7 @@ class IsolatedChild:
             self._vanishing()
         elif frame.kind == Kind.READY and self.state is State.STARTING:
             self._drop_timer()
-            self.state = State.IDLE
+            self._become_idle()
             self.was_ready = True
             self._on_idle(self)
         elif frame.task == self._task and self._is_waited_for:
@@ -311,9 +321,8 @@ class IsolatedChild:
             timer.close()
 
     def _time_is_up(self) -> None:
-        # The answer may be there, unread because the hub was late.
-        self._cancel_timer = None
-        self._readable()
+        self._drop_timer()
+        self._readable()  # the answer may be there, if the hub was late
         if self._is_waited_for and self.state is State.BUSY:
             text = f"{self._reference} was not done after {self._timeout_s:g} s; its process was killed"
             self._wake(StageTimeout(text))
@@ -349,6 +358,7 @@ class IsolatedChild:
             return
         self.end = self.end or why
         self.state = State.LEAVING
+        self._hold_hub(True)
         self._stop_reading()
         self._drop_timer()
         self._exit.kill_group()

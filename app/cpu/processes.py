@@ -224,7 +224,8 @@ class Processes:
 
     def _take_back(self, child: IsolatedChild) -> None:
         """After a task."""
-        if child.state is not State.IDLE or self._closed:
+        if child.state is not State.IDLE:
+            self._start_some()
             return
         self._tasks += 1
         self._deaths = 0
