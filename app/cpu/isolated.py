@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from typing import Any
 
 import gevent
 from gevent.hub import Waiter
@@ -132,7 +133,7 @@ class IsolatedChild:
         self._statm = -1
         with suppress(OSError):
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._reading = self._hub.loop.io(ours.fileno(), 1)
+        self._reading: Any = self._hub.loop.io(ours.fileno(), 1)
         self._reading.start(self._readable)
         self._is_reading = True
         self._set_timer(start_timeout_s, lambda: self._expel(f"did not start within {start_timeout_s:g} s"))

@@ -150,7 +150,7 @@ def test_a_thread_goes_on_with_the_queue_while_the_hub_is_busy(
     first, second = gevent.spawn(pool.run, gates[0]), gevent.spawn(pool.run, gates[1])
     hub_until(lambda: gates[0].begun, "it began")
     gates[0].open()
-    with _without_the_hub():
+    with WithoutTheHub():
         begun = threading.Event()
         threading.Thread(target=lambda: _when(lambda: gates[1].begun > 0, begun)).start()
         assert begun.wait(HANG_GUARD_S)
@@ -221,7 +221,7 @@ def test_with_no_thread_left_nobody_waits(
         with pytest.raises(StageTimeout):
             greenlet.get()
     for one in behind:
-        with pytest.raises(StageTimeout, match="no native thread is left: 2 .*Gate"):
+        with pytest.raises(StageTimeout, match=r"no native thread is left: 2 .*Gate"):
             one.get()
     with pytest.raises(StageTimeout, match="no native thread is left"):
         pool.run(int)
@@ -375,7 +375,7 @@ def test_numpy_from_a_pinned_worker() -> None:
     in_a_hub_of_its_own(run, pinned=True)
 
 
-class _without_the_hub:
+class WithoutTheHub:
     """Marks a block in which this thread waits and no greenlet runs."""
 
     def __enter__(self) -> None:
