@@ -101,7 +101,6 @@ class IsolatedChild:
         self._on_idle = on_idle
         self._on_end = on_end
         self._hub = gevent.get_hub()
-        self._owner = os.getpid()
         self._task = 0
         self._reference = ""
         self._timeout_s = 0.0
@@ -355,7 +354,7 @@ class IsolatedChild:
 
     def _end_it(self, why: str) -> None:
         """Kill the whole group, and never use the child again. Its end is told later."""
-        if self.state is State.ENDED or os.getpid() != self._owner:
+        if self.state is State.ENDED:
             return
         self.end = self.end or why
         self.state = State.LEAVING

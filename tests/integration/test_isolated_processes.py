@@ -103,6 +103,21 @@ class Gate:
         self._go.touch()
 
 
+@pytest.fixture
+def parent_of_bad_habits() -> Iterator[None]:
+    """A descriptor that programs inherit, a signal blocked and another ignored."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    handler = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGUSR2, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.usefixtures("parent_of_bad_habits")
 def test_what_a_child_is(make: Callable[..., Processes]) -> None:
     found = json.loads(make().run(F + "about", b"", timeout_s=LONG_S))
     assert found["patched"] is False
@@ -112,7 +127,7 @@ def test_what_a_child_is(make: Callable[..., Processes]) -> None:
     assert found["descriptors"] == [0, 1, 2, 3, 4]  # 4 lists the folder
     assert found["stdin"] == os.devnull
     assert found["same_output"] is True
-    assert found["blocked"] == []
+    assert (found["blocked"], found["ignored"]) == ([], [])
     assert found["path"] == [str(ROOT), *filter(None, sys.path)]
 
 
@@ -195,12 +210,23 @@ def test_who_is_killed_with_a_child_on_its_way_gives_it_back(
     first = held.start(processes)
     held.pid()
     chosen = gevent.spawn(processes.run, F + "echo", b"", timeout_s=LONG_S)
+    behind = gevent.spawn(processes.run, F + "echo", b"x", timeout_s=LONG_S)
     gevent.idle()
-    first.rawlink(lambda _: chosen.kill(block=False))  # runs between the offer and the switch
+    offer = processes._offer
+
+    def offer_to_the_dead(child: object) -> None:
+        if not chosen.dead:
+            gevent.get_hub().loop.run_callback(
+                chosen.throw
+            )  # before the switch that the offer asks for
+        offer(child)  # type: ignore[arg-type]
+
+    processes._offer = offer_to_the_dead  # type: ignore[method-assign]
     held.open()
     gevent.joinall([first, chosen])
-    assert processes.run(F + "echo", b"x", timeout_s=LONG_S) == b"x"
-    assert processes.statistics().started <= 2
+    assert isinstance(chosen.value, gevent.GreenletExit)
+    assert behind.get() == b"x"
+    assert processes.statistics().started == 1
 
 
 @pytest.mark.parametrize(
@@ -313,6 +339,23 @@ def test_an_answer_that_is_there_wins_over_the_deadline(
     assert greenlet.get() == b"went on"
 
 
+def test_an_answer_that_is_there_wins_over_its_childs_death(
+    make: Callable[..., Processes], gate: Callable[[str], Gate]
+) -> None:
+    processes = make()
+    held = gate("held")
+    greenlet = held.start(processes)
+    pid = held.pid()
+    held.open()
+    (child,) = processes._children
+    assert select.select([child._socket], [], [], HANG_GUARD_S)[0], "the answer is there, and the hub has not turned"
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), "it died")
+    child._exit._ended()
+    assert greenlet.get() == b"went on"
+    assert processes.statistics().crashed == 1
+
+
 def test_who_is_killed_has_its_child_killed(make: Callable[..., Processes], gate: Callable[[str], Gate]) -> None:
     processes = make()
     held = gate("held")
@@ -368,6 +411,8 @@ def test_a_module_that_crashes_at_import_does_not_spin(make: Callable[..., Proce
     gevent.idle()
     clock.advance(respawn_delay_s(4))
     assert good.get() == b"x"
+    for _ in range(3):  # an answer makes up for all deaths before it
+        assert "SIGSEGV" in run()
 
 
 def test_how_long_the_next_start_waits() -> None:
@@ -492,7 +537,7 @@ from app.errors import StageCrashed
 F = "tests.support.isolated_functions:"
 processes = Processes(children=2, wide_cpus=frozenset(os.sched_getaffinity(0)))
 pid = int(processes.run(F + "pid", b"", timeout_s=60))
-print("pid", pid, flush=True)
+print("pid", pid, int(processes.run(F + "leave_a_process_behind", b"", timeout_s=60)), flush=True)
 if "busy" in how:
     gevent.spawn(processes.run, F + "spin", b"", timeout_s=600)
     gevent.sleep(0.05)
@@ -531,21 +576,22 @@ def test_children_end_with_a_parent_that_ends(patching: str) -> None:
     with running_process([sys.executable, "-c", _PARENT, patching]) as running:
         assert running.wait() == 0, running.stderr
         assert not is_alive(int(running.stdout.split()[1]))
+        assert not is_alive(int(running.stdout.split()[2])), "what it had started"
         assert running.stderr == ""
 
 
 def test_a_child_at_work_ends_with_a_parent_that_is_killed() -> None:
     with running_process([sys.executable, "-c", _PARENT, "busy"]) as running:
         running.wait_for_line("spins")
-        pid = int(running.stdout.split()[1])
+        pid, left = map(int, running.stdout.split()[1:3])
         running.signal(signal.SIGKILL)
         running.wait()
         try:
             wait_until(lambda: not is_alive(pid), "it ended too")
         finally:
-            if is_alive(pid):
+            for one in (pid, left):
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(one, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("patching", ["plain", "patched"])

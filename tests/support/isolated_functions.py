@@ -41,9 +41,14 @@ def about(_: bytes | memoryview) -> bytes:
             "stdin": os.readlink("/proc/self/fd/0"),
             "same_output": os.fstat(1).st_ino == os.fstat(2).st_ino,
             "blocked": sorted(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+            "ignored": [int(number) for number in (signal.SIGUSR1, signal.SIGUSR2) if _is_ignored(number)],
             "path": sys.path,
         }
     ).encode()
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def pid(_: bytes | memoryview) -> bytes:

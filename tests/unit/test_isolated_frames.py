@@ -95,9 +95,10 @@ def test_what_is_no_frame_is_said_and_its_descriptors_closed(pair: Pair, buffer:
         receive(pair[1], buffer)
 
 
-def test_more_than_one_descriptor_is_broken(pair: Pair, buffer: bytearray) -> None:
+@pytest.mark.parametrize("count", [2, 5])
+def test_of_more_than_one_descriptor_none_is_left(pair: Pair, buffer: bytearray, count: int) -> None:
     with open(os.devnull) as file:
-        rights = array.array("i", [file.fileno()] * 5)
+        rights = array.array("i", [file.fileno()] * count)
         pair[0].sendmsg([b"\x02\0\0\0\0\0\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     try:
         frame = receive(pair[1], buffer)
