@@ -216,9 +216,7 @@ def test_who_is_killed_with_a_child_on_its_way_gives_it_back(
 
     def offer_to_the_dead(child: object) -> None:
         if not chosen.dead:
-            gevent.get_hub().loop.run_callback(
-                chosen.throw
-            )  # before the switch that the offer asks for
+            gevent.get_hub().loop.run_callback(chosen.throw)  # before the switch that the offer asks for
         offer(child)  # type: ignore[arg-type]
 
     processes._offer = offer_to_the_dead  # type: ignore[method-assign]
