@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import UnknownStage
-from app.fetching.page import Page
-from app.stages import Stage, stage
 from app.stages.json import json
 from app.stages.links import links
 from app.stages.markup import text_of
@@ -107,22 +105,6 @@ def test_any_bytes_give_json_values(body: bytes, content_type: str | None) -> No
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=20))
 def test_json_reads_what_json_writes(value: Any) -> None:
     assert json(make_page(standard_json.dumps(value))) == value
-
-
-def test_the_decorator_leaves_a_callable() -> None:
-    @stage("words")
-    def words(page: Page) -> int:
-        return len(page.text.split())
-
-    assert isinstance(words, Stage)
-    assert words.name == "words"
-    assert words(make_page("a b c")) == 3
-
-
-@pytest.mark.parametrize("name", ["", "two words", "1st", "a" * 101, 'a"b'])
-def test_names_that_could_not_be_keys(name: str) -> None:
-    with pytest.raises(ValueError, match="stage name"):
-        stage(name)
 
 
 def test_built_ins_are_found_by_name() -> None:
