@@ -25,6 +25,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,99}")
 
 # It stands as a key in every record.
 _ARGUMENT_CHARACTERS = 1000
+_REASON_CHARACTERS = 400
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,7 +83,8 @@ class Stage(msgspec.Struct, frozen=True):
             text.encode()  # what a terminal handed over may be no text
             read = self.read_argument(text)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"stage {self.name}={text!a}: {' '.join(str(error).split())}") from error
+            why = " ".join(str(error).split())
+            raise UsageError(f"stage {self.name}={text[:80]!a}: {why[:_REASON_CHARACTERS]}") from error
         function = partial(self.function, **{ARGUMENT: read})
         return msgspec.structs.replace(self, name=f"{self.name}={text}", function=function, argument=text)
 

@@ -22,13 +22,8 @@ from app.stages.reference import check_reference, target_of
 
 _GROUP = "percore.stages"
 
-_BUILT_IN = {
-    "sha256": "app.stages.sha256:sha256",
-    "title": "app.stages.title:title",
-    "links": "app.stages.links:links",
-    "text": "app.stages.text:text",
-    "json": "app.stages.json:json",
-}
+_NAMES = ("sha256", "title", "links", "text", "json", "language", "image", "simhash")
+_BUILT_IN = {name: f"app.stages.{name}:{name}" for name in _NAMES}
 
 # By name, what has been asked for: looking through all installed packages takes milliseconds.
 _FOUND: dict[str, Stage] = {}
