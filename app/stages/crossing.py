@@ -24,6 +24,8 @@ from app.stages.definition import takes_earlier
 from app.stages.reference import target_of
 from app.stages.values import Earlier, encoded
 
+_LENGTH_BYTES = 4
+
 # What an isolated process is told to call, with `argument_of(...)`.
 CALL = "app.stages.crossing:call"
 
@@ -45,7 +47,6 @@ class _Crossing(msgspec.Struct, frozen=True, array_like=True):
     argument: str | None
     page: _Hop
     method: str
-    body: bytes
     encoding: str
     elapsed_s: float
     history: tuple[_Hop, ...]
@@ -58,19 +59,20 @@ _decoder = msgspec.msgpack.Decoder(_Crossing)
 
 def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> bytes:
     """What `call` needs to run that stage on that page. Does not yield; copies the body once."""
-    return _encoder.encode(
+    crossing = _encoder.encode(
         _Crossing(
             stage.reference,
             stage.argument,
             _hop_of(page),
             _method_of(page),
-            page.body,
             vars(page).get("encoding") or "",
             page.elapsed.total_seconds(),
             tuple(_hop_of(hop) for hop in page.history),
             _sendable(earlier),
         )
     )
+    # The body stands behind, as it is: an encoder would copy a large one several times.
+    return b"".join((len(crossing).to_bytes(_LENGTH_BYTES), crossing, page.body))
 
 
 def call(argument: bytes | memoryview) -> bytes:
@@ -78,11 +80,13 @@ def call(argument: bytes | memoryview) -> bytes:
 
     Raises what the stage raises, TypeError for a value that is no JSON, UnknownStage when its reference leads nowhere.
     """
-    crossing = _decoder.decode(argument)
+    data = memoryview(argument)
+    end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES])
+    crossing = _decoder.decode(data[_LENGTH_BYTES:end])
     stage = _stage_at(crossing.reference)
     if crossing.argument is not None:
         stage = stage.with_argument(crossing.argument)
-    return bytes(encoded(stage.value_of(_page_of(crossing), Earlier(crossing.earlier))))
+    return bytes(encoded(stage.value_of(_page_of(crossing, bytes(data[end:])), Earlier(crossing.earlier))))
 
 
 def _stage_at(reference: str) -> Stage:
@@ -117,8 +121,8 @@ def _method_of(page: Page) -> str:
     return (getattr(request, "method", None) or "GET").upper()
 
 
-def _page_of(crossing: _Crossing) -> Page:
-    page = _bare(crossing.page, crossing.method, crossing.body)
+def _page_of(crossing: _Crossing, body: bytes) -> Page:
+    page = _bare(crossing.page, crossing.method, body)
     page.history = [_bare(hop, crossing.method, b"") for hop in crossing.history]
     page.elapsed = timedelta(seconds=crossing.elapsed_s)
     if crossing.encoding:
