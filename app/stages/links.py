@@ -9,7 +9,7 @@ from app.stages.base import stage
 from app.stages.markup import base_url_of, tree_of
 
 
-@stage("links")
+@stage
 def links(page: Page) -> list[str]:
     """The pages that this one links to: absolute URLs, once each, in page order.
 

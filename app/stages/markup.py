@@ -14,6 +14,7 @@ from w3lib.encoding import html_to_unicode
 from w3lib.html import get_base_url
 
 from app.fetching.page import Page
+from app.stages.nesting import check_nesting
 
 
 def text_of(page: Page) -> str:
@@ -24,8 +25,12 @@ def text_of(page: Page) -> str:
 
 
 def tree_of(page: Page) -> LexborHTMLParser:
-    """The parsed body. A stage that changes the tree works on `tree_of(page).clone()`."""
+    """The parsed body. A stage that changes the tree works on `tree_of(page).clone()`.
+
+    Raises ValueError for a page that is nested too deeply to be parsed in reasonable time.
+    """
     if "tree" not in page.memo:
+        check_nesting(text_of(page))
         page.memo["tree"] = LexborHTMLParser(text_of(page))
     return cast(LexborHTMLParser, page.memo["tree"])
 

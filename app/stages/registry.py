@@ -1,89 +1,129 @@
 """Which stages there are, and how a name leads to one.
 
 Three ways, in this order: a built-in; a plug-in of the entry point group `percore.stages`; and, only where
-the caller says that it trusts its input (the command line, never the HTTP interface), `module:function`.
+the caller says that it trusts its input (the command line, never the HTTP interface), `module:function`. After each of
+them `=TEXT` may follow, for a stage that takes an argument.
+
+The law: a stage's module, and with it whatever library it needs, is imported when the stage is asked for by name: not
+by a program that does not use it, and never while pages are being worked on.
 """
 
 from __future__ import annotations
 
-import importlib
 import traceback
-from collections.abc import Iterable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from app.errors import UnknownStage
+from app.errors import UnknownStage, UsageError
 from app.stages.base import Stage
-from app.stages.json import json
-from app.stages.links import links
-from app.stages.sha256 import sha256
-from app.stages.text import text
-from app.stages.title import title
+from app.stages.definition import takes_earlier
+from app.stages.reference import check_reference, target_of
 
 _GROUP = "percore.stages"
 
-_BUILT_IN = {built_in.name: built_in for built_in in (sha256, title, links, text, json)}
+_NAMES = ("sha256", "title", "links", "text", "json", "language", "image", "simhash")
+_BUILT_IN = {name: f"app.stages.{name}:{name}" for name in _NAMES}
+
+# By name, what has been asked for: looking through all installed packages takes milliseconds.
+_FOUND: dict[str, Stage] = {}
 
 
 def names() -> list[str]:
-    """Every registered name, built-ins first. Loads no plug-in."""
+    """Every registered name, built-ins first. Imports none of them."""
     plugged_in = {point.name for point in entry_points(group=_GROUP)}
     return [*_BUILT_IN, *sorted(plugged_in - _BUILT_IN.keys())]
 
 
 def resolve(wanted: Iterable[str], *, import_paths: bool = False) -> tuple[Stage, ...]:
-    """The stages called `wanted`, in that order.
+    """The stages called `wanted`, in that order: each a name, or `name=argument`.
 
     import_paths  whether `module:function` is imported too, from wherever sys.path leads
-    Raises UnknownStage for a name that leads nowhere, or when two of them would write the same key.
+    Raises UnknownStage for a name that leads nowhere or to several stages, a stage that can't be had or that refuses
+    its argument, or when two of them would write the same key.
     """
-    stages = tuple(_find(name, import_paths) for name in wanted)
-    seen: set[str] = set()
-    for found in stages:
+    wanted = tuple(wanted)
+    stages = tuple(_resolved(text, import_paths) for text in wanted)
+    seen: dict[str, str] = {}
+    for text, found in zip(wanted, stages, strict=True):
         if found.name in seen:
-            raise UnknownStage(f"stage {found.name!r} is named twice")
-        seen.add(found.name)
+            also = "" if seen[found.name] == text else f", as {seen[found.name]} and as {text}"
+            raise UnknownStage(f"stage {found.name!r} is named twice{also}; each has its own key in the record")
+        seen[found.name] = text
     return stages
 
 
+def _resolved(text: str, import_paths: bool) -> Stage:
+    name, equals, argument = text.partition("=")
+    found = _find(name, import_paths)
+    try:
+        return found.with_argument(argument) if equals else found
+    except UsageError as error:
+        raise UnknownStage(str(error)) from None
+
+
 def _find(name: str, import_paths: bool) -> Stage:
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
-    for point in entry_points(group=_GROUP, name=name):
-        return _as_stage(name, _load(name, point.load))
+    if name in _FOUND:
+        return _FOUND[name]
+    points = [point for point in entry_points(group=_GROUP) if point.name == name]
+    if name in _BUILT_IN or points:
+        found = _FOUND[name] = _registered(name, points)
+        return found
     if import_paths and ":" in name:
-        return _import(name)
+        return _as_stage(name.partition(":")[2], _load(name, lambda: target_of(name)))
     hint = ", or module:function" if import_paths else ""
     raise UnknownStage(f"no stage {name!r}; there are {', '.join(names())}{hint}")
 
 
-def _import(path: str) -> Stage:
-    module_name, _, attribute = path.partition(":")
-    module = _load(path, lambda: importlib.import_module(module_name))
-    found = module
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if found is None:
-        where = getattr(module, "__file__", None) or "built in"
-        raise UnknownStage(f"stage {path!r}: module {module_name!r} ({where}) has no {attribute!r}")
-    return _as_stage(attribute, found)
+def _registered(name: str, points: list[EntryPoint]) -> Stage:
+    origins = ["Percore itself"] if name in _BUILT_IN else []
+    # One distribution may be found twice on sys.path.
+    origins = list(dict.fromkeys([*origins, *(_origin_of(point) for point in points)]))
+    if len(origins) > 1:
+        raise UnknownStage(
+            f"stage {name!r} is offered by {' and by '.join(origins)}; uninstall one of them, or name the one that "
+            f"you mean as module:function on the command line"
+        )
+    if name in _BUILT_IN:
+        return _as_stage(name, _load(name, lambda: target_of(_BUILT_IN[name])))
+    # It is recorded under the name that it is registered under.
+    return _as_stage(name, _load(name, points[0].load)).called(name)
 
 
-def _load(name: str, load: Any) -> Any:
+def _origin_of(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "some package"
+    return f"{package} ({point.value})"
+
+
+def _load(name: str, load: Callable[[], Any]) -> Any:
     """Call `load`; what somebody else's module raises while it is imported becomes one clear line."""
     try:
         return load()
+    except UnknownStage as error:
+        raise UnknownStage(f"stage {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UnknownStage(
-            f"stage {name!r} can't be imported: {what} ({place.filename}, line {place.lineno})"
-        ) from error
+        place = _place_of(error)
+        what = " ".join((str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}").split())
+        raise UnknownStage(f"stage {name!r} can't be imported: {what} ({place})") from error
+
+
+def _place_of(error: BaseException) -> str:
+    """The line that raised it; of a mistake in the use of @stage, the line that used it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, UsageError):
+        own = __file__.rpartition("/")[0] + "/"
+        frames = traceback.StackSummary.from_list([one for one in frames if not one.filename.startswith(own)] or frames)
+    return f"{frames[-1].filename}, line {frames[-1].lineno}"
 
 
 def _as_stage(name: str, found: Any) -> Stage:
-    if isinstance(found, Stage):
-        return found
-    if callable(found):
-        return Stage(name, found)
-    raise UnknownStage(f"stage {name!r} leads to a {type(found).__name__}, not to a function")
+    if not callable(found):
+        raise UnknownStage(f"stage {name!r} leads to a {type(found).__name__}, not to a function")
+    try:
+        if not isinstance(found, Stage):
+            return Stage(name, found, takes_earlier=takes_earlier(found))
+        if found.reference:
+            check_reference(found.reference, found.function)
+    except UsageError as error:
+        raise UnknownStage(str(error)) from error
+    return found

@@ -8,7 +8,7 @@ from app.fetching.page import Page
 from app.stages.base import stage
 
 
-@stage("sha256")
+@stage
 def sha256(page: Page) -> str:
     """SHA-256 of the decoded body, in hexadecimal: what `sha256sum` prints for the body saved to a file."""
     return hashlib.sha256(page.body).hexdigest()

@@ -1,20 +1,13 @@
-"""`text`: what a reader would see of the page: its body's text without scripts, styles and templates."""
+"""`text`: the readable text of the page: its main part, without navigation, banners and footers."""
 
 from __future__ import annotations
 
 from app.fetching.page import Page
 from app.stages.base import stage
-from app.stages.markup import tree_of
-
-_UNSEEN = ["script", "style", "template", "noscript", "head", "svg", "iframe", "object"]
+from app.stages.main_text import main_text_of
 
 
-@stage("text")
+@stage
 def text(page: Page) -> str:
-    """The page's visible text: its lines, white space folded within each, empty ones dropped."""
-    tree = tree_of(page).clone()
-    tree.strip_tags(_UNSEEN)
-    if tree.body is None:
-        return ""
-    lines = (" ".join(line.split()) for line in tree.body.text().splitlines())
-    return "\n".join(line for line in lines if line)
+    """The page's main text, as a reader mode would show it; "" for a page without text."""
+    return main_text_of(page)

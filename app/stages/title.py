@@ -7,7 +7,7 @@ from app.stages.base import stage
 from app.stages.markup import tree_of
 
 
-@stage("title")
+@stage
 def title(page: Page) -> str | None:
     """The page's title, white space folded; null when it has none (an SVG's title does not count)."""
     for node in tree_of(page).css("title"):

@@ -102,7 +102,8 @@ def test_what_cannot_be_encoded_costs_its_own_record_only(caplog: pytest.LogCapt
 
 
 class _BrokenPlugIn:
-    name = "broken"
+    name = value = "broken"
+    dist = None
 
     def load(self) -> None:
         raise ImportError("no such thing")

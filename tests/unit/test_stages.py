@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json as standard_json
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,18 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import UnknownStage
-from app.fetching.page import Page
-from app.stages import Stage, stage
-from app.stages.json import json
+from app.stages.language import language
 from app.stages.links import links
 from app.stages.markup import text_of
 from app.stages.registry import names, resolve
 from app.stages.sha256 import sha256
+from app.stages.simhash import simhash
 from app.stages.text import text
 from app.stages.title import title
 from tests.support.pages import make_page
 
-BUILT_IN = ["sha256", "title", "links", "text", "json"]
+BUILT_IN = ["sha256", "title", "links", "text", "json", "language", "image", "simhash"]
 
 
 def test_sha256_is_of_the_body_as_it_is() -> None:
@@ -65,16 +62,6 @@ def test_links_follow_the_base_element() -> None:
     assert links(make_page('<base href="/other/"><a href="x">')) == ["http://site.example/other/x"]
 
 
-def test_text_is_what_a_reader_sees() -> None:
-    body = """<head><title>t</title><style>p{}</style></head><body><script>var x = 1</script>
-      <p>One   <b>two</b></p>
-      <template>no</template><noscript>no</noscript>
-      <p>three &lt;four&gt;</p></body>"""
-    page = make_page(body)
-    assert text(page) == "One two\nthree <four>"
-    assert title(page) == "t", "the shared tree must be left as it was"
-
-
 @pytest.mark.parametrize(
     ("body", "content_type", "expected"),
     [
@@ -91,38 +78,11 @@ def test_text_is_decoded_as_a_browser_would(body: bytes, content_type: str | Non
     assert text_of(make_page(body, content_type=content_type)).endswith(expected)
 
 
-def test_json() -> None:
-    assert json(make_page(' {"a": [1, null, "é"]} ')) == {"a": [1, None, "é"]}
-    with pytest.raises(msgspec.DecodeError, match="byte 5"):
-        json(make_page('{"a":}'))
-
-
 @given(st.binary(), st.sampled_from(["text/html", "text/html; charset=utf-8", "text/html; charset=utf-16", None]))
 def test_any_bytes_give_json_values(body: bytes, content_type: str | None) -> None:
     page = make_page(body, content_type=content_type)
-    for built_in in (sha256, title, links, text):
+    for built_in in (sha256, title, links, text, language, simhash):
         msgspec.json.encode(built_in(page))
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=20))
-def test_json_reads_what_json_writes(value: Any) -> None:
-    assert json(make_page(standard_json.dumps(value))) == value
-
-
-def test_the_decorator_leaves_a_callable() -> None:
-    @stage("words")
-    def words(page: Page) -> int:
-        return len(page.text.split())
-
-    assert isinstance(words, Stage)
-    assert words.name == "words"
-    assert words(make_page("a b c")) == 3
-
-
-@pytest.mark.parametrize("name", ["", "two words", "1st", "a" * 101, 'a"b'])
-def test_names_that_could_not_be_keys(name: str) -> None:
-    with pytest.raises(ValueError, match="stage name"):
-        stage(name)
 
 
 def test_built_ins_are_found_by_name() -> None:
