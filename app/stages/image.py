@@ -1,7 +1,8 @@
 """`image`: what kind of image the body is, its size, and a thumbnail. `image=SIZE` for one of another size.
 
 The law: nothing is decoded before its size is known to be bearable. Only formats that pages show are tried: some of
-Pillow's others start programs, or (ICO) hold an image of another size than they say. In a thread: Pillow releases the GIL while it decodes and scales.
+Pillow's others start programs, or (ICO) hold an image of another size than they say. In a thread: Pillow releases the
+GIL while it decodes and scales.
 """
 
 from __future__ import annotations
