@@ -1,29 +1,28 @@
 """`image`: what kind of image the body is, its size, and a thumbnail. `image=SIZE` for one of another size.
 
-The law: nothing is decoded before its size is known to be bearable. Only formats that browsers show are tried: some of
-Pillow's others start programs. In a thread: Pillow releases the GIL while it decodes and scales.
+The law: nothing is decoded before its size is known to be bearable. Only formats that pages show are tried: some of
+Pillow's others start programs, or (ICO) hold an image of another size than they say. In a thread: Pillow releases the
+GIL while it decodes and scales.
 """
 
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 from typing import TypedDict
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from app.fetching.page import Page
 from app.stages.base import stage
 
-FORMATS = tuple(
-    name
-    for name, codec in (("JPEG", "jpg"), ("PNG", "zlib"), ("GIF", ""), ("WEBP", "webp"), ("AVIF", "avif"), ("BMP", ""),
-                        ("ICO", ""))
-    if not codec or features.check(codec)
-)  # fmt: skip
+# Pillow's own way is to import its modules, all of them, when the first image is opened: not while pages are worked on.
+_MODULES = {"JPEG": "Jpeg", "PNG": "Png", "GIF": "Gif", "WEBP": "WebP", "AVIF": "Avif", "BMP": "Bmp"}
+for _module in (*_MODULES.values(), "Mpo"):
+    importlib.import_module(f"PIL.{_module}ImagePlugin")
 
-# Pillow finds its formats when it is first asked to: now, not while pages are being worked on.
-Image.init()
+FORMATS = tuple(_MODULES)
 
 # 200 MB when decoded, at four bytes each.
 MOST_PIXELS = 50_000_000
@@ -84,6 +83,8 @@ def _facts(opened: Image.Image, longer_side: int) -> ImageFacts:
     if width * height > MOST_PIXELS:
         raise ValueError(f"the image has {width} x {height} pixels, more than the {MOST_PIXELS:,} that are decoded")
     format_, mode, frames = opened.format or "", opened.mode, int(getattr(opened, "n_frames", 1))
+    if format_ == "MPO":  # what many cameras write: a JPEG with others (a preview, a depth map) behind it
+        format_, frames = "JPEG", 1
     if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # turned by a quarter
         width, height = height, width
     # Of a JPEG no more is decoded than the size needs.

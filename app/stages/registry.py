@@ -77,8 +77,7 @@ def _find(name: str, import_paths: bool) -> Stage:
 
 def _registered(name: str, points: list[EntryPoint]) -> Stage:
     origins = ["Percore itself"] if name in _BUILT_IN else []
-    # One distribution may be found twice on sys.path.
-    origins = list(dict.fromkeys([*origins, *(_origin_of(point) for point in points)]))
+    origins += [_origin_of(point) for point in points]
     if len(origins) > 1:
         raise UnknownStage(
             f"stage {name!r} is offered by {' and by '.join(origins)}; uninstall one of them, or name the one that "

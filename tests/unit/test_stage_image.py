@@ -34,7 +34,7 @@ def _thumbnail(facts: ImageFacts) -> Image.Image:
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_every_format_that_browsers_show(format_: str) -> None:
-    facts = _facts(_file(format_, (200, 100), **({"sizes": [(200, 100)]} if format_ == "ICO" else {})))
+    facts = _facts(_file(format_, (200, 100)))
     assert (facts["format"], facts["width"], facts["height"], facts["frames"]) == (format_, 200, 100, 1)
     thumbnail = _thumbnail(facts)
     assert thumbnail.size == (128, 64) == (facts["thumbnail"]["width"], facts["thumbnail"]["height"])
@@ -45,7 +45,7 @@ def test_every_format_that_browsers_show(format_: str) -> None:
 
 
 def test_the_formats_are_all_there() -> None:
-    assert set(FORMATS) == {"JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "ICO"}
+    assert set(FORMATS) == {"JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP"}
 
 
 def test_what_is_transparent_stays_so() -> None:
@@ -64,6 +64,14 @@ def test_an_animation_is_its_first_frame() -> None:
     facts = _facts(file.getvalue())
     assert (facts["frames"], facts["width"]) == (3, 50)
     assert _thumbnail(facts).convert("RGB").getpixel((5, 5)) == (254, 0, 0)
+
+
+def test_a_jpeg_with_a_preview_behind_it_is_a_jpeg() -> None:
+    file = io.BytesIO()
+    photo = Image.new("RGB", (64, 48), "red")
+    photo.save(file, "MPO", save_all=True, append_images=[photo])
+    facts = _facts(file.getvalue())
+    assert (facts["format"], facts["frames"], facts["width"]) == ("JPEG", 1, 64)
 
 
 def test_the_cameras_orientation_is_heeded() -> None:
@@ -105,6 +113,7 @@ def _png(width: int, height: int) -> bytes:
     [
         (b"", "no image of a known format"),
         (b"<html>", "no image of a known format"),
+        (_file("ICO"), "no image of a known format"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "no image of a known format"),
         (_png(MOST_PIXELS, 2), "100000000|pixels, more than the 50,000,000"),
         (_png(MOST_PIXELS // 1000, 1001), "pixels, more than the 50,000,000"),

@@ -106,6 +106,7 @@ _RUSSIAN = (
         (f"<p>{_JAPANESE}", "ja"),
         (f"<p>{_RUSSIAN}", "ru"),
         ("<p>Too short to tell", None),
+        (f"<p>{_GERMAN[:170]}", None),
         ("<p>" + "12 345 - 67.8 " * 100, None),
         ("", None),
     ],
