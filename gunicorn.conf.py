@@ -9,6 +9,7 @@ No allocator is kept between the hooks: which cores are in use is read off the l
 import math as _math
 import os as _os
 
+from app.policy.cpu_list import format_cpus as _format_cpus
 from app.settings import Settings as _Settings
 from workers import affinity as _affinity
 from workers.descriptors import raise_limit as _raise_limit
@@ -65,7 +66,7 @@ def post_fork(server, worker):
     """In the worker, still unpatched: keep the wide mask for code that must not be pinned, then pin."""
     _raise_limit()
     _os.environ["PERCORE_WORKERS"] = str(server.num_workers)  # for the delay that they keep together
-    _os.environ[_affinity.WIDE_CPUS] = _affinity.format_cpus(_os.sched_getaffinity(0))
+    _os.environ[_affinity.WIDE_CPUS] = _format_cpus(_os.sched_getaffinity(0))
     if worker.core is None:
         return
     fault = _affinity.pin(worker.pid, worker.core)

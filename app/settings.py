@@ -21,6 +21,8 @@ _PREFIX = "PERCORE_"
 _WORDS = {
     "workers": "`auto` or a number",
     "pin": "`auto`, `on` or `off`",
+    "native_threads": "`auto` or a number",
+    "stage_processes": "`auto` or a number",
     "transport": "`curl` or `requests`",
     "http": "`1.1`, `2` or `3`",
     "adapt": "`on` or `off`",
@@ -55,6 +57,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     allow_private    networks that the service may contact besides the public ones: a comma list, or "all"
     allow_ports      ports that the service may contact: a comma list, or "all"
     ca_bundle        file or folder of CA certificates; "" takes certifi's
+    slice_ms         time that CPU stages in the worker may use before I/O is looked at again
+    native_threads   for stages that run in threads, and for native libraries' own (BLAS, OpenMP); "auto" is one per CPU
+    stage_processes  isolated processes per worker, at most, for stages that run in them; "auto" shares the CPUs out
+    wide_cpus        CPUs for threads and processes of stages, in the kernel's list form; whoever pins a worker sets it.
+                     "" is what this process may use
     transport        "curl", libcurl on the hub, or "requests", the plain monkey-patched one
     http             the best version of HTTP to offer, with libcurl
     log_level        of Percore's own log lines
@@ -82,6 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     allow_private: str = ""
     allow_ports: str = "80,443"
     ca_bundle: str = ""
+    slice_ms: Annotated[float, Meta(ge=0.1, le=1000)] = 2.0
+    native_threads: Literal["auto"] | Annotated[int, Meta(ge=1, le=1024)] = "auto"
+    stage_processes: Literal["auto"] | Annotated[int, Meta(ge=1, le=1024)] = "auto"
+    wide_cpus: str = ""
     transport: Literal["curl", "requests"] = "curl"
     http: Literal["1.1", "2", "3"] = "2"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

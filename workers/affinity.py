@@ -15,9 +15,7 @@ from typing import Literal
 
 import psutil
 
-from workers.topology import Cpu, Topology, format_cpus, parse_cpus
-
-__all__ = ["WIDE_CPUS", "choose_core", "core_order", "format_cpus", "parse_cpus", "pin", "should_pin", "worker_count"]
+from workers.topology import Cpu, Topology
 
 WIDE_CPUS = "PERCORE_WIDE_CPUS"
 """The environment variable that tells a worker's code the mask it had before the pin, in the kernel's list

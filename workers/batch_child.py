@@ -41,7 +41,9 @@ def main() -> None:
     from workers.batch_worker import BatchWorker
     from workers.black_box import BlackBox
 
-    sys.exit(BatchWorker(descriptor, BlackBox(black_box)).run())
+    box = BlackBox(black_box)
+    box.write_stacks()
+    sys.exit(BatchWorker(descriptor, box).run())
 
 
 def _die_with(parent: int) -> None:

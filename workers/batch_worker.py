@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import gevent
@@ -21,7 +21,9 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 from gevent.queue import Queue
 
-from app.assembly import build_engine
+from app.assembly import build_engine, native_threads, wide_cpus
+from app.cpu.native_libraries import set_thread_counts, widen_native_threads
+from app.cpu.wide_mask import wide_for_a_while
 from app.engine.engine import Engine
 from app.engine.shard_run import ShardRun
 from app.errors import OutputError, UsageError
@@ -30,8 +32,10 @@ from app.model.request import Entry
 from app.policy.addresses import AddressPolicy, parse_allowed
 from app.policy.sharding import shard_of
 from app.sinks.jsonl import count_kinds
+from app.stages.base import Stage
 from app.stages.registry import resolve
 from app.telemetry.log import configure
+from workers.batch_overseer import BatchOverseer
 from workers.black_box import BlackBox
 from workers.messages import (
     Began,
@@ -46,6 +50,7 @@ from workers.messages import (
     TakeShard,
     ToChild,
     ToParent,
+    Used,
     Want,
     child_inbox,
     to_frame,
@@ -76,8 +81,7 @@ class BatchWorker:
         self._changed: set[int] = set()  # numbers of shards with records that were not reported
         self._finishing = Group()
         self._fault: OutputError | None = None
-        self._suspects: set[int] = set()
-        self._one_suspect = BoundedSemaphore(1)
+        self._overseer: BatchOverseer
         self._recorder: gevent.Greenlet[..., None]
 
     def run(self) -> int:
@@ -87,18 +91,17 @@ class BatchWorker:
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
         try:
-            stages = resolve(begin.stages, import_paths=True)
+            stages = _stages(begin)
             engine = build_engine(begin.settings, _policy(begin))
         except UsageError as error:
             self._send(Refused(str(error)))
             return 0
+        self._overseer = BatchOverseer(self._black_box, [stage.name for stage in stages])
         _settle_collector()
         self._send(Ready())
         for _ in range(_SHARDS_WANTED):
             self._send(Want())
-        lots = engine.run_in_lots(
-            self._entries(begin), stages=stages, options=begin.options, around_stages=self._watched
-        )
+        lots = engine.run_in_lots(self._entries(begin), stages=stages, options=begin.options, overseer=self._overseer)
         self._recorder = gevent.spawn(self._record_all, lots, begin.shard_size)
         gevent.spawn(self._obey, engine)
         reporter = gevent.spawn(self._report, engine)
@@ -108,6 +111,8 @@ class BatchWorker:
         for run in self._runs.values():
             run.close()
         self._send_count(in_flight=0)
+        if uses := engine.stage_uses():
+            self._send(Used(uses))
         _log.debug("this worker: %s", engine.counters())
         return self._verdict()
 
@@ -166,7 +171,7 @@ class BatchWorker:
             run = ShardRun(shard, begin.entry_form, part_path(folder, shard.number), final_path)
             self._runs[shard.number] = run
             self._send(Began(shard.number, run.kinds))
-            self._suspects |= taken.suspects
+            self._overseer.suspects |= taken.suspects
             if taken.give_up:
                 run.give_up()
             elif taken.condemned:
@@ -178,16 +183,6 @@ class BatchWorker:
                 if self._draining.is_set():
                     return
                 yield entry
-
-    def _watched(self, index: int) -> AbstractContextManager[object]:
-        """Around the stages of request `index`: noted for whoever finds us dead, and suspects one at a time."""
-        note = self._black_box.noting(index)
-        return self._alone(note) if index in self._suspects else note
-
-    @contextmanager
-    def _alone(self, note: AbstractContextManager[object]) -> Iterator[None]:
-        with self._one_suspect, note:
-            yield
 
     def _read(self) -> None:
         """Sort the parent's messages; its silence for good ends this process."""
@@ -231,6 +226,19 @@ class BatchWorker:
         # A frame may go out in pieces, with other greenlets running in between.
         with self._sending:
             self._socket.sendall(to_frame(message))
+
+
+def _stages(begin: Begin) -> tuple[Stage, ...]:
+    """Raises UsageError when there is no such stage.
+
+    What is imported for them may start threads of its own, for which the mask of now counts.
+    """
+    wide = wide_cpus(begin.settings)
+    set_thread_counts(native_threads(begin.settings))
+    with wide_for_a_while(wide):
+        stages = resolve(begin.stages, import_paths=True)
+    widen_native_threads(wide)
+    return stages
 
 
 def _settle_collector() -> None:

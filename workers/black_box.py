@@ -1,36 +1,43 @@
-"""Black box: what a worker was doing when it died. A little memory that outlives it.
+"""Black box: what a worker was doing when it died, or got stuck. A little memory that outlives it.
 
-A crash in a stage's native code, or a kill for its memory, leaves no message. So the child notes, while a request's
-stages run, which request that is; the parent reads the notes after the child's death. A note costs no system call.
-Stages that wait let other stages run in between, so there are several places.
+A crash in a stage's native code, or a kill for its memory, leaves no message. So the child notes, while a stage of a
+request runs, which one that is; the parent reads the notes when it wants to know. A note costs no system call. Stages
+share a core in slices, so several may have begun.
+
+A child that is stuck in native code can't be asked, since it can't run Python; but faulthandler's signal handler can
+write down where it is (`STACK_SIGNAL`). That goes behind the notes.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
+import re
+import signal
 from struct import Struct
+from typing import NamedTuple
+
+STACK_SIGNAL = signal.SIGUSR1
 
 _PLACE = Struct("Q")
 _PLACE_BYTES = _PLACE.size
 _PLACES = 512
 _SIZE_BYTES = _PLACES * _PLACE_BYTES
 
+# A note is the index plus one, so that 0 is nobody, and the stage's place in the lowest bits.
+_STAGE_BITS = 8
+_STAGES = 1 << _STAGE_BITS
 
-class Note:
-    """One request's note, for a block. A class, since a generator would take thrice as long."""
+_STACK_BYTES = 1 << 16
+_FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 
-    __slots__ = ("_box", "_index", "_place")
 
-    def __init__(self, box: BlackBox, index: int) -> None:
-        self._box = box
-        self._index = index
+class Note(NamedTuple):
+    """A stage that has begun: the request's index, and the stage's place among those of the job."""
 
-    def __enter__(self) -> None:
-        self._place = self._box.take(self._index)
-
-    def __exit__(self, *_: object) -> None:
-        self._box.give_back(self._place)
+    request: int
+    stage: int
 
 
 class BlackBox:
@@ -44,16 +51,15 @@ class BlackBox:
         self._memory = mmap.mmap(descriptor, _SIZE_BYTES)
         self._free = list(range(0, _SIZE_BYTES, _PLACE_BYTES))
 
-    def noting(self, index: int) -> Note:
-        """A context: for its block, request `index` is running. Where all places are taken it goes without a note."""
-        return Note(self, index)
+    # The child's side
 
-    def take(self, index: int) -> int | None:
-        """Note that request `index` is running; the place of the note, None where all are taken."""
-        if not self._free:
+    def take(self, index: int, stage: int = 0) -> int | None:
+        """Note that a stage of request `index` is running; the place of the note, None where all are taken."""
+        try:
+            place = self._free.pop()
+        except IndexError:
             return None
-        place = self._free.pop()
-        _PLACE.pack_into(self._memory, place, index + 1)  # 0 is nobody
+        _PLACE.pack_into(self._memory, place, (index + 1) << _STAGE_BITS | min(stage, _STAGES - 1))
         return place
 
     def give_back(self, place: int | None) -> None:
@@ -62,9 +68,23 @@ class BlackBox:
             _PLACE.pack_into(self._memory, place, 0)
             self._free.append(place)
 
-    def read(self) -> list[int]:
-        """Indexes of the requests that are running, or were at the end."""
-        return sorted(number - 1 for (number,) in _PLACE.iter_unpack(bytes(self._memory)) if number)
+    def write_stacks(self) -> None:
+        """Have STACK_SIGNAL write down where the main thread is, also while it can't run Python."""
+        os.lseek(self.descriptor, _SIZE_BYTES, os.SEEK_SET)
+        faulthandler.register(STACK_SIGNAL, file=self.descriptor, all_threads=False, chain=False)
+
+    # The parent's side
+
+    def read(self) -> list[Note]:
+        """What is running, or was at the end."""
+        numbers = [number for (number,) in _PLACE.iter_unpack(bytes(self._memory)) if number]
+        return sorted(Note((number >> _STAGE_BITS) - 1, number % _STAGES) for number in numbers)
+
+    def innermost_frame(self) -> str:
+        """Where the child was when it last got STACK_SIGNAL, "function (file:line)"; "" if it never did."""
+        text = os.pread(self.descriptor, _STACK_BYTES, _SIZE_BYTES).decode("utf-8", "replace")
+        found = _FRAME.search(text[text.rfind("Stack (most recent call first)") :])
+        return f"{found[3]} ({found[1]}:{found[2]})" if found else ""
 
     def close(self) -> None:
         """Give the memory back; the other side keeps its own."""

@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
+from app.policy.cpu_list import format_cpus
 from app.policy.sharding import Shard
-from workers.affinity import WIDE_CPUS, format_cpus
-from workers.black_box import BlackBox
+from workers.affinity import WIDE_CPUS
+from workers.black_box import STACK_SIGNAL, BlackBox, Note
 from workers.messages import ToChild, ToParent, parent_inbox, to_frame
+from workers.watch import Watch
 
 _READ_BYTES = 1 << 18
 
@@ -32,6 +35,7 @@ class Child:
         self.is_dismissed = False
         self.is_silent = False  # it has closed its end
         self.in_flight = 0
+        self.watch = Watch(time.monotonic())
         self._inbox = parent_inbox()
         self._outgoing = bytearray()
         ours, theirs = socket.socketpair()
@@ -91,8 +95,22 @@ class Child:
             except OSError:
                 data = b""
             self.is_silent = not data
+            self.watch.heard(time.monotonic())
             messages += self._inbox.feed(data)
         return messages, self.is_silent
+
+    def ask_where(self) -> None:
+        """Have it write down where it is; a moment later `running` and `innermost_frame` tell."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, STACK_SIGNAL)
+
+    def running(self) -> list[Note]:
+        """The stages that have begun in it."""
+        return self._black_box.read()
+
+    def innermost_frame(self) -> str:
+        """See BlackBox."""
+        return self._black_box.innermost_frame()
 
     def kill(self) -> None:
         """End it at once, and whatever it has started in its process group."""
@@ -100,10 +118,10 @@ class Child:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
-    def reap(self) -> tuple[int, list[int]]:
+    def reap(self) -> tuple[int, list[Note]]:
         """End what is left of its process group, and wait for its own end, which must have come or been asked for.
 
-        Returns the exit status, negative for a signal, and the indexes of the requests whose stages were running.
+        Returns the exit status, negative for a signal, and the stages that were running.
         """
         if self._has_ended():
             self.kill()

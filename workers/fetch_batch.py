@@ -21,6 +21,8 @@ import msgspec
 
 from app.errors import PercoreError, SettingsError, UsageError
 from app.model.job import BodyForm, FetchOptions
+from app.policy.advice import added_up, advise
+from app.policy.cpu_list import format_cpus
 from app.policy.sharding import cut
 from app.settings import Settings, variable_of
 from app.sinks.jsonl import count_kinds
@@ -148,7 +150,8 @@ def command(
         headers=_headers(headers),
         robots=chosen.robots,
     )
-    chosen = msgspec.structs.replace(chosen, workers=workers)  # the children share each origin
+    # The children share each origin, and what the machine has besides their cores.
+    chosen = msgspec.structs.replace(chosen, workers=workers, wide_cpus=format_cpus(topology.allowed))
     begin = Begin(chosen, options, list(stages), source.entry_form, shard_size, "", deny_private)
     folder = WorkFolder(output, _manifest(begin, source, input_name, stream, is_file), fresh=fresh)
     begin = msgspec.structs.replace(begin, folder=str(folder.path))
@@ -161,7 +164,7 @@ def command(
     shown = Progress(progress, partial(_estimate, feed, stream if is_file else None))
     tally = Tally()
     try:
-        is_finished = Supervisor(
+        supervisor = Supervisor(
             begin,
             feed,
             tally,
@@ -170,7 +173,8 @@ def command(
             cores=core_order(topology) if should_pin(chosen.pin, topology) else (),
             wide=topology.allowed,
             drain_limit_s=chosen.drain_timeout_s,
-        ).run()
+        )
+        is_finished = supervisor.run()
         if is_finished:
             folder.assemble(feed.shards_seen)
     except UsageError:
@@ -180,6 +184,8 @@ def command(
         shown.close()
     for line in shown.summary(tally):
         shown.say(line)
+    for advice in advise(added_up(supervisor.uses), chosen.slice_ms / 1000):
+        shown.say(f"advice: {advice.text}")
     if not is_finished:
         shown.say(_how_to_go_on(is_file, folder))
         return EXIT_INTERRUPTED

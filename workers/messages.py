@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from app.model.job import FetchOptions
+from app.policy.advice import StageUse
 from app.policy.sharding import Shard
 from app.settings import Settings
 
@@ -97,6 +98,12 @@ class ShardDone(msgspec.Struct, frozen=True, tag=True):
     kinds: dict[str, int]
 
 
+class Used(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent, at its end: what each stage has used there."""
+
+    uses: list[StageUse]
+
+
 class Fault(msgspec.Struct, frozen=True, tag=True):
     """Child to parent, last: the machine refuses (a full disk); repeating would not help."""
 
@@ -104,7 +111,7 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Begin | TakeShard | NoMoreShards | Drain
-ToParent = Ready | Refused | Want | Began | Count | ShardDone | Fault
+ToParent = Ready | Refused | Want | Began | Count | ShardDone | Used | Fault
 
 M = TypeVar("M")
 

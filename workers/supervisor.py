@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.policy.advice import StageUse
 from app.policy.sharding import Shard
 from workers.affinity import choose_core
 from workers.blame import Blame
@@ -31,10 +32,12 @@ from workers.messages import (
     ShardDone,
     TakeShard,
     ToParent,
+    Used,
     Want,
 )
 from workers.progress import Progress
 from workers.tally import Tally
+from workers.watch import Step
 
 # A child that dies before it is ready may have had bad luck; so many in a row have a reason that stays.
 _UNREADY_DEATHS = 3
@@ -86,6 +89,7 @@ class Supervisor:
         self._step = 0
         self._kill_at_s: float | None = None
         self._problem: PercoreError | None = None
+        self.uses: list[StageUse] = []  # what the stages have used in children that have ended in order
 
     def run(self) -> bool:
         """Work to the end; whether every shard is finished (False: stopped by signal).
@@ -106,6 +110,7 @@ class Supervisor:
                     self._hand_out()
                     self._count_skipped()
                     self._watch_unsent()
+                    self._look_for_stuck()
                     self._progress.update(self._tally, sum(child.in_flight for child in self._children))
             finally:
                 for child in self._children:
@@ -160,6 +165,8 @@ class Supervisor:
                 self._blame.finished(number)
                 del child.shards[number]
                 child.begun.discard(number)
+            case Used(uses):
+                self.uses += uses
             case Refused(text):
                 self._stop_for(UsageError(text))
             case Fault(text):
@@ -173,7 +180,8 @@ class Supervisor:
         self._selector.unregister(child.pidfd)
         self._children.remove(child)
         self._hungry = [other for other in self._hungry if other is not child]
-        status, running = child.reap()
+        status, notes = child.reap()
+        running = [note.request for note in notes]
         if self._step or self._problem or (status == 0 and not child.shards):
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -186,6 +194,32 @@ class Supervisor:
         self._blame.died(running, child.begun)
         self._returned.extend(shard for _, shard in sorted(child.shards.items()))
         self._spawn()
+
+    def _look_for_stuck(self) -> None:
+        """Say of each child that does not report where it is stuck, and end it when that lasts too long."""
+        now_s = time.monotonic()
+        for child in self._children:
+            if not child.is_ready or child.is_silent:
+                continue
+            match child.watch.look(now_s, self._begin.settings.deadman_s):
+                case Step.ASK:
+                    child.ask_where()
+                case Step.TELL:
+                    self._progress.say(f"fetch-batch: {self._stuck(child, now_s)}")
+                case Step.REPLACE:
+                    self._progress.say(f"fetch-batch: {self._stuck(child, now_s)}, and is ended")
+                    child.kill()
+                    child.watch.heard(now_s)
+
+    def _stuck(self, child: Child, now_s: float) -> str:
+        notes = child.running()
+        what = ", ".join(f"{self._begin.stages[note.stage]!r} of request {note.request}" for note in notes[:3])
+        more = f" and {len(notes) - 3} more" if len(notes) > 3 else ""
+        return (
+            f"worker {child.process.pid} has not answered for {child.watch.silent_s(now_s):.0f} s"
+            + (f", with stage {what}{more} begun" if notes else "")
+            + (f", in {frame}" if (frame := child.innermost_frame()) else "")
+        )
 
     # Shards
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.policy.cpu_list import parse_cpus
+
 _CPU = Path("sys/devices/system/cpu")
 _NODE = Path("sys/devices/system/node")
 
@@ -54,29 +56,6 @@ def read_topology(root: Path = Path("/")) -> Topology:
     cores = _cores(root, online)
     cpus = tuple(Cpu(n, cores[n], nodes.get(n, 0)) for n in sorted(online))
     return Topology(cpus, allowed, _quota_cpus(root))
-
-
-def parse_cpus(text: str) -> frozenset[int]:
-    """Read the kernel's list form: "0-2,5" is {0, 1, 2, 5}. Anything else is the empty set."""
-    numbers: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
-        found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
-        if found is None:
-            return frozenset()
-        low = int(found.group(1))
-        numbers.update(range(low, int(found.group(2) or low) + 1))
-    return frozenset(numbers)
-
-
-def format_cpus(numbers: Iterable[int]) -> str:
-    """Write the kernel's list form; `parse_cpus` reads it back."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
 
 
 def _text(path: Path) -> str:

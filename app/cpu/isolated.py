@@ -102,7 +102,7 @@ class IsolatedChild:
         self._on_end = on_end
         self._hub = gevent.get_hub()
         self._task = 0
-        self._reference = ""
+        self._reference = self._name = ""
         self._timeout_s = 0.0
         self._waiter: Waiter[None] = Waiter()
         self._is_waited_for = False
@@ -137,14 +137,16 @@ class IsolatedChild:
         self._is_reading = True
         self._set_timer(start_timeout_s, lambda: self._expel(f"did not start within {start_timeout_s:g} s"))
 
-    def call(self, reference: str, argument: bytes | bytearray | memoryview, timeout_s: float) -> bytes:
+    def call(self, reference: str, argument: bytes | bytearray | memoryview, timeout_s: float, name: str) -> bytes:
         """Have an idle child call a function; returns its value. Yields to the hub.
 
         timeout_s  from when the child gets the task
+        name       for messages
 
         Raises StageRaised, StageTimeout (the child is killed), StageCrashed, ChildGone. Who is killed here has the
         child killed.
         """
+        self._name = name
         self._begin(reference, timeout_s)
         try:
             self._hand_over(argument)
@@ -297,7 +299,7 @@ class IsolatedChild:
         try:
             size = os.fstat(descriptor).st_size
             if size > self._max_result_bytes:
-                raise StageCrashed(f"the isolated process that ran {self._reference} sent {size} bytes, over the limit")
+                raise StageCrashed(f"the isolated process that ran {self._name} sent {size} bytes, over the limit")
             # Its room comes from the kernel untouched, and getvalue() gives out the very same: one copy in all.
             whole = io.BytesIO(bytes(size))
             with whole.getbuffer() as room:
@@ -305,7 +307,7 @@ class IsolatedChild:
                 while at < size:
                     count = os.preadv(descriptor, [room[at : at + PIECE_BYTES]], at)
                     if not count:
-                        raise StageCrashed(f"the isolated process that ran {self._reference} cut its result short")
+                        raise StageCrashed(f"the isolated process that ran {self._name} cut its result short")
                     at += count
                     self._let_hub_turn()
             return whole.getvalue()
@@ -324,7 +326,7 @@ class IsolatedChild:
         self._drop_timer()
         self._readable()  # the answer may be there, if the hub was late
         if self._is_waited_for and self.state is State.BUSY:
-            text = f"{self._reference} was not done after {self._timeout_s:g} s; its process was killed"
+            text = f"{self._name} was not done after {self._timeout_s:g} s; its process was killed"
             self._wake(StageTimeout(text))
             self._end_it("was killed at its deadline")
 
@@ -344,7 +346,7 @@ class IsolatedChild:
             self.has_crashed = True
         self.end = self.end or describe(code)
         self._release()
-        self._wake(StageCrashed(f"the isolated process that ran {self._reference} {self.end}"))
+        self._wake(StageCrashed(f"the isolated process that ran {self._name} {self.end}"))
         self._on_end(self)
 
     def _expel(self, why: str) -> None:

@@ -123,26 +123,29 @@ class Processes:
     def is_closed(self) -> bool:
         return self._closed
 
-    def run(self, reference: str, argument: bytes | bytearray | memoryview, *, timeout_s: float) -> bytes:
+    def run(
+        self, reference: str, argument: bytes | bytearray | memoryview, *, timeout_s: float, name: str = ""
+    ) -> bytes:
         """Have a child call `function(argument)` and return what it returned. Yields to the hub.
 
         reference  "module:function", imported there. The function takes bytes, or a read-only memoryview when the
                    argument is above 256 KiB, and returns bytes, bytearray or memoryview
         timeout_s  from when a child gets the task, the import of the module included; not the line
+        name       for messages; the reference when empty
 
         Raises StageTimeout: the child was killed at the deadline. StageCrashed: it died, the message says how, or none
         can be started. StageRaised: what the function raised, or that it can't be imported or returned something else.
         Draining: closed. ValueError: no reference. Who is killed here has the child killed.
         """
-        module, colon, name = reference.partition(":")
-        if not (module and colon and name) or module == "__main__":
+        module, colon, function = reference.partition(":")
+        if not (module and colon and function) or module == "__main__":
             raise ValueError(f"{reference[:200]!r} is no module:function that another process could import")
         if self._closed:
             raise Draining("the isolated processes are closed")
         while True:
             child = self._a_free_child()
             try:
-                return child.call(reference, argument, timeout_s)
+                return child.call(reference, argument, timeout_s, name or reference)
             except StageTimeout:
                 self._timed_out += 1
                 raise

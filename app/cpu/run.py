@@ -66,6 +66,8 @@ class Run:
     used_s           CPU seconds up to the last time that it gave up the core
     slice_ends_s     on the scheduler's clock; 0 when it has no core
     began_s          when it got the core, on the same clock; cpu_began_s on the CPU's
+    may_wait_s       seconds that it may still wait, in all, for anything but the core; None for no limit
+    patience         the timer of the wait that it is in
     """
 
     __slots__ = (
@@ -80,18 +82,30 @@ class Run:
         "greenlet",
         "holds",
         "listener",
+        "may_wait_s",
         "name",
+        "patience",
         "slice_ends_s",
         "state",
+        "timeout_s",
         "used_s",
     )
 
     def __init__(
-        self, listener: Listener, me: greenlet, name: str, *, preempt: bool, cpu_budget_s: float | None
+        self,
+        listener: Listener,
+        me: greenlet,
+        name: str,
+        *,
+        preempt: bool,
+        cpu_budget_s: float | None,
+        timeout_s: float | None,
     ) -> None:
         self.greenlet = me
         self.name = name
         self.cpu_budget_s = cpu_budget_s
+        self.timeout_s = self.may_wait_s = timeout_s
+        self.patience: Any = None
         self.base_holds = self.holds = 0 if preempt else 1
         self.state = State.OUTSIDE
         self.used_s = 0.0
@@ -103,6 +117,15 @@ class Run:
     def is_over_budget(self) -> bool:
         """Whether what it had used when it last gave up the core was too much."""
         return self.cpu_budget_s is not None and self.used_s > self.cpu_budget_s
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has waited for longer than it may."""
+        return self.may_wait_s is not None and self.may_wait_s <= 0
+
+    def lateness(self) -> StageTimeout:
+        """What is raised when it has."""
+        return StageTimeout(f"{self.name} waited for {self.timeout_s:g} s in all, which is its limit")
 
     def timeout(self, used_s: float) -> StageTimeout:
         """What is raised when it has used so much."""

@@ -34,7 +34,7 @@ from app.cpu.preemption import Preemption
 from app.cpu.run import Run, State, run_of_caller
 from app.cpu.safe_points import watch_collector
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
-from app.cpu.statistics import SchedulerStatistics, Stretch
+from app.cpu.statistics import NameCount, SchedulerStatistics, Stretch
 from app.errors import StageTimeout
 from app.policy.feedback import FeedbackQueue, level_of
 
@@ -81,7 +81,8 @@ class Scheduler:
         self._spent_s = 0.0
         self._is_closed = False
         self._asleep = self._runs = self._slices = self._voluntary = self._timeouts = 0
-        self._used_s: defaultdict[str, float] = defaultdict(float)
+        self._counts: defaultdict[str, NameCount] = defaultdict(NameCount)
+        self._long_s = 1.5 * slice_s  # a slice that lasted longer was not ended in time
         self._longest_s, self._longest_name = -1.0, ""
 
     def run(
@@ -91,6 +92,7 @@ class Scheduler:
         name: str = "",
         preempt: bool = True,
         cpu_budget_s: float | None = None,
+        timeout_s: float | None = None,
     ) -> _T:
         """Call the function here when its turn has come, in slices; gives what it returns, raises what it raises.
 
@@ -98,6 +100,7 @@ class Scheduler:
         preempt       whether the timer may end its slices; checkpoints end them anyhow
         cpu_budget_s  CPU seconds; beyond them StageTimeout is raised inside the function, again at each slice's end if
                       that is swallowed, and in any case by this. None: no limit
+        timeout_s     seconds that it may wait in all, for anything but the core; then StageTimeout as above
 
         Within a run it is a plain call, part of that run. Raises RuntimeError when closed, or in the hub. Yields to the
         hub, except for who finds nobody in line and ends within a slice.
@@ -107,7 +110,7 @@ class Scheduler:
         me = getcurrent()
         if self._is_closed or me is self.hub:
             raise RuntimeError("the scheduler is closed" if self._is_closed else "the hub itself can't run a stage")
-        run = Run(self, me, name or _name_of(function), preempt=preempt, cpu_budget_s=cpu_budget_s)
+        run = Run(self, me, name or _name_of(function), preempt=preempt, cpu_budget_s=cpu_budget_s, timeout_s=timeout_s)
         try:
             try:
                 self._enter(run)
@@ -115,11 +118,11 @@ class Scheduler:
             finally:
                 self._leave(run)
         except Exception as error:
-            if run.is_over_budget and not isinstance(error, StageTimeout):
-                raise run.timeout(run.used_s) from error
+            if not isinstance(error, StageTimeout) and (verdict := _verdict_on(run)) is not None:
+                raise verdict from error
             raise
-        if run.is_over_budget:
-            raise run.timeout(run.used_s)
+        if (verdict := _verdict_on(run)) is not None:
+            raise verdict
         return value
 
     def statistics(self) -> SchedulerStatistics:
@@ -134,7 +137,7 @@ class Scheduler:
             voluntary=self._voluntary,
             postponed=dict(self._preemption.postponed),
             timeouts=self._timeouts,
-            cpu_s=dict(self._used_s),
+            uses={name: count.use() for name, count in self._counts.items()},
             longest=Stretch(self._longest_s, self._longest_name) if self._slices else None,
             is_armed=self._preemption.is_armed,
         )
@@ -186,10 +189,12 @@ class Scheduler:
             self._queue.discard(run)
         elif run.state is State.WAITING:
             self._asleep -= 1
+            self._end_patience(run)
         run.state = State.OUTSIDE
         run.detach()
         self._runs += 1
-        if run.is_over_budget:
+        self._counts[run.name].runs += 1
+        if run.is_over_budget or run.is_late:
             self._timeouts += 1
 
     def _wait_in_line(self, run: Run) -> None:
@@ -222,7 +227,12 @@ class Scheduler:
         cpu_s = self._cpu_s() - run.cpu_began_s
         stretch_s = self.now_s() - run.began_s
         run.used_s += cpu_s
-        self._used_s[run.name] += cpu_s
+        count = self._counts[run.name]
+        count.cpu_s += cpu_s
+        if stretch_s <= self._long_s:
+            count.short += 1
+        else:
+            count.note_long(stretch_s)
         self._spent_s += stretch_s
         self._slices += 1
         if stretch_s > self._longest_s:
@@ -273,12 +283,31 @@ class Scheduler:
         self._end(run)
         run.state = State.WAITING
         self._asleep += 1
+        if run.may_wait_s is not None:
+            run.began_s = self.now_s()
+            run.patience = self._loop.timer(max(0.0, run.may_wait_s), ref=False)
+            run.patience.start(self._lose_patience, run, update=True)
 
     def is_woken(self, run: Run) -> None:
         if self.current is not None:
             self.has_left(self.current)
         self._asleep -= 1
+        self._end_patience(run)
         self._begin(run)
+
+    def _end_patience(self, run: Run) -> None:
+        if run.patience is not None:
+            run.patience.stop()
+            run.patience.close()
+            run.patience = None
+            if run.may_wait_s is not None:
+                run.may_wait_s -= self.now_s() - run.began_s
+
+    def _lose_patience(self, run: Run) -> None:
+        """In the hub."""
+        self._end_patience(run)
+        run.may_wait_s = min(0.0, run.may_wait_s or 0.0)
+        run.greenlet.throw(run.lateness())
 
     def offers(self, run: Run) -> None:
         if run.state is not State.RUNNING:
@@ -308,6 +337,13 @@ class Scheduler:
 def _call(function: Callable[..., _T], args: tuple[Any, ...]) -> _T:
     """The boundary: what is on the stack above this frame is the stage's."""
     return function(*args)
+
+
+def _verdict_on(run: Run) -> StageTimeout | None:
+    """What becomes of a run that has used up what it had, whatever came of it."""
+    if run.is_over_budget:
+        return run.timeout(run.used_s)
+    return run.lateness() if run.is_late else None
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -106,10 +106,11 @@ class NativeThreads:
     def is_closed(self) -> bool:
         return self._closed
 
-    def run(self, function: Callable[..., _T], *args: object, timeout_s: float | None = None) -> _T:
+    def run(self, function: Callable[..., _T], *args: object, timeout_s: float | None = None, name: str = "") -> _T:
         """Call `function(*args)` in a native thread; returns its value, raises what it raises. Yields to the hub.
 
         timeout_s  from when a thread begins it, not counting the line; then StageTimeout here, and an overrun there
+        name       for messages; the function's own when empty
 
         Who is killed in line leaves no trace; who is killed later leaves an overrun, unless no thread has begun.
         Raises StageTimeout too when no thread is left, Draining once closed.
@@ -119,7 +120,7 @@ class NativeThreads:
         if self._closed:
             raise Draining("the native threads are closed")
         self._collect()
-        name = getattr(function, "__qualname__", None) or repr(function)
+        name = name or getattr(function, "__qualname__", None) or repr(function)
         task = Task(partial(function, *args), name, timeout_s)
         self._line[task] = None
         self._hand_over()

@@ -1,12 +1,14 @@
-"""Engine: what one worker process fetches with: a session, slots and robots.txt files, shared by all its jobs."""
+"""Engine: what one worker process fetches and runs stages with, shared by all its jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 
 from app.engine.crew import run_all
-from app.engine.pipeline import AroundStages, Pipeline
+from app.engine.overseer import NOBODY, Overseer
+from app.engine.pipeline import Pipeline
+from app.engine.stage_runner import StageRunner
 from app.fetching.clock import Clock
 from app.fetching.curl_transport import TransportStatistics
 from app.fetching.robots import Robots
@@ -15,6 +17,7 @@ from app.fetching.slots import Slots, SlotStatistics
 from app.model.job import FetchOptions
 from app.model.outcome import Outcome
 from app.model.request import Entry
+from app.policy.advice import StageUse
 from app.stages.base import Stage
 
 
@@ -25,11 +28,19 @@ class Engine:
     """
 
     def __init__(
-        self, session: Session, slots: Slots, robots: Robots, *, concurrency: int, clock: Clock | None = None
+        self,
+        session: Session,
+        slots: Slots,
+        robots: Robots,
+        runner: StageRunner,
+        *,
+        concurrency: int,
+        clock: Clock | None = None,
     ) -> None:
         self._session = session
         self._slots = slots
         self._robots = robots
+        self._runner = runner
         self._concurrency = concurrency
         self._clock = clock or Clock()
 
@@ -40,10 +51,10 @@ class Engine:
         stages: Sequence[Stage],
         options: FetchOptions,
         at_once: int | None = None,
-        around_stages: AroundStages = nullcontext,
+        overseer: Overseer = NOBODY,
     ) -> Generator[Outcome]:
         """One outcome for every entry, in the order of completion. Arguments as for `run_in_lots`."""
-        lots = self.run_in_lots(entries, stages=stages, options=options, at_once=at_once, around_stages=around_stages)
+        lots = self.run_in_lots(entries, stages=stages, options=options, at_once=at_once, overseer=overseer)
         with closing(lots):
             for lot in lots:
                 yield from lot
@@ -55,23 +66,24 @@ class Engine:
         stages: Sequence[Stage],
         options: FetchOptions,
         at_once: int | None = None,
-        around_stages: AroundStages = nullcontext,
+        overseer: Overseer = NOBODY,
     ) -> Generator[list[Outcome]]:
         """One outcome for every entry, in the order of completion, as many at once as are ready; see
         `app.engine.crew.run_all`.
 
-        at_once        upper bound on fetches in flight for this call, where the caller knows that fewer will do
-        around_stages  see Pipeline
+        at_once   upper bound on fetches in flight for this call, where the caller knows that fewer will do
+        overseer  see Pipeline
         """
         concurrency = min(self._concurrency, at_once or self._concurrency)
         pipeline = Pipeline(
             self._session,
             self._slots,
             self._robots,
+            self._runner,
             stages=stages,
             options=options,
             clock=self._clock,
-            around_stages=around_stages,
+            overseer=overseer,
         )
         return run_all(pipeline.run, entries, concurrency)
 
@@ -94,6 +106,10 @@ class Engine:
             f"{transfers.started:,} transfers ({transfers.failed:,} failed, {transfers.stopped:,} stopped),"
             f" {counted.connections:,} connections, {names.look_ups:,} look-ups; answers: {protocols or 'none'}"
         )
+
+    def stage_uses(self) -> list[StageUse]:
+        """What each stage has used on this hub since the beginning."""
+        return self._runner.uses()
 
     def statistics(self) -> SlotStatistics:
         """What is in flight at this moment."""

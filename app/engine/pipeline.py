@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from gevent import GreenletExit
 from requests.models import REDIRECT_STATI
 
-from app.errors import Draining, FetchError, InvalidRequest
+from app.engine.overseer import NOBODY, Overseer
+from app.engine.stage_runner import StageRunner
+from app.errors import Draining, FetchError, InvalidRequest, StageRaised, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
@@ -38,17 +38,13 @@ _log = logging.getLogger("percore.engine")
 
 _MESSAGE_CHARACTERS = 500
 
-_encode = msgspec.json.Encoder().encode
-
-AroundStages = Callable[[int], AbstractContextManager[object]]
-
 
 class Pipeline:
     """How the requests of one job are run on this hub.
 
-    session, slots, robots  shared by every pipeline of the hub
-    stages                  run on each page, in order
-    around_stages           a context, made for an entry's index, in which its stages are run
+    session, slots, robots, runner  shared by every pipeline of the hub
+    stages                          run on each page, in order
+    overseer                        told of each entry's stages, by its index
     """
 
     def __init__(
@@ -56,19 +52,21 @@ class Pipeline:
         session: Session,
         slots: Slots,
         robots: Robots,
+        runner: StageRunner,
         *,
         stages: Sequence[Stage] = (),
         options: FetchOptions | None = None,
         clock: Clock | None = None,
-        around_stages: AroundStages = nullcontext,
+        overseer: Overseer = NOBODY,
     ) -> None:
         self._session = session
         self._slots = slots
         self._robots = robots
+        self._runner = runner
         self._stages = tuple(stages)
         self._options = options or FetchOptions()
         self._clock = clock or Clock()
-        self._around_stages = around_stages
+        self._overseer = overseer
 
     def run(self, entry: Entry) -> Outcome:
         """The entry's one outcome. Yields to the hub."""
@@ -104,7 +102,7 @@ class Pipeline:
         if page.status_code >= 400:
             raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
         if self._stages:
-            with self._around_stages(entry.index):
+            with self._overseer.around(entry.index):
                 self._run_stages(page, draft)
         if self._options.body != "none":
             draft.body = _body(page, self._options.body)
@@ -153,12 +151,19 @@ class Pipeline:
             draft.attempts += 1
 
     def _run_stages(self, page: Page, draft: _Draft) -> None:
+        index, values = draft.entry.index, draft.stages
         for stage in self._stages:
             try:
-                # Encoded at once: a value that is no JSON is this stage's failure, not the sink's.
-                draft.stages[stage.name] = msgspec.Raw(_encode(stage.function(page)))
-            except GreenletExit:
+                values[stage.name] = self._runner.run(stage, page, values, index, self._overseer)
+            except (GreenletExit, Draining):
                 raise
+            except StageTimeout as error:
+                draft.fail(ErrorKind.STAGE_TIMEOUT, str(error), stage.name)
+                return
+            except StageRaised as error:
+                _log.debug("stage %s, request %d: %s", stage.name, index, error.remote_traceback)
+                draft.fail(ErrorKind.STAGE_FAILED, str(error), stage.name)
+                return
             except BaseException as error:
                 # A stage may raise what is no Exception: sys.exit(), a timeout of its own, a panic of native code.
                 draft.fail(ErrorKind.STAGE_FAILED, f"{type(error).__name__}: {error}", stage.name)
@@ -177,7 +182,7 @@ class _Draft:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.stages: dict[str, Any] = {}
+        self.stages: dict[str, msgspec.Raw] = {}
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.

@@ -40,7 +40,8 @@ class Stage(msgspec.Struct, frozen=True):
                    "thread": in a native thread that may use every CPU; for code that releases the GIL
                    "process": in an isolated process, which may crash or be killed; a large page is copied there
     cpu_budget_s   CPU seconds that it may use for one page, when it runs in the worker
-    timeout_s      seconds that it may take for one page, waiting included, in a thread or process
+    timeout_s      seconds that it may take for one page in a thread or process; in the worker, that it may wait for
+                   anything but its turn: a sleep, a lock, a fetch of its own
     preempt        whether its slices may be ended anywhere in its Python code, not only at a `checkpoint()`
     takes_earlier  whether it is given the values of the stages before it
     reference      "module:function" for one that runs in a process, else ""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.policy.cpu_list import parse_cpus
 from tests.support.gunicorn_service import Service, gunicorn_running, mask_of, require_two_cpus, service
 from tests.support.processes import wait_until
 from workers.affinity import core_order
-from workers.topology import parse_cpus, read_topology
+from workers.topology import read_topology
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from app.policy.cpu_list import parse_cpus
 from tests.support.ports import Address
 from tests.support.processes import ROOT, Running, running_process, wait_until
-from workers.topology import parse_cpus
 
 # Our conf, with the test's lines after it. Its hooks keep seeing their own module's names.
 _CONF = """

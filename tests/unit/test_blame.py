@@ -59,21 +59,21 @@ def test_nobody_is_blamed_for_shards_that_were_only_queued() -> None:
 
 def test_the_black_box_tells_who_was_running() -> None:
     box = BlackBox()
-    with box.noting(0), box.noting(2**40):
-        with box.noting(7):
-            assert box.read() == [0, 7, 2**40]
-        assert box.read() == [0, 2**40]
+    first, second, third = box.take(0), box.take(2**40, 3), box.take(7, 1)
+    assert box.read() == [(0, 0), (7, 1), (2**40, 3)]
+    box.give_back(third)
+    assert box.read() == [(0, 0), (2**40, 3)]
+    box.give_back(first)
+    box.give_back(second)
     assert box.read() == []
     box.close()
 
 
 def test_a_full_black_box_takes_no_more_notes() -> None:
     box = BlackBox()
-    contexts = [box.noting(index) for index in range(600)]
-    for context in contexts:
-        context.__enter__()
+    places = [box.take(index) for index in range(600)]
     assert len(box.read()) == 512
-    for context in contexts:
-        context.__exit__(None, None, None)
+    for place in places:
+        box.give_back(place)
     assert box.read() == []
     box.close()

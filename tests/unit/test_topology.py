@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.topology import Topology, format_cpus, parse_cpus, read_topology
+from app.policy.cpu_list import format_cpus, parse_cpus
+from workers.topology import Topology, read_topology
 
 RECORDED = Path(__file__).parent / "topologies"
 

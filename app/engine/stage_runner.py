@@ -1,0 +1,134 @@
+"""Stage runner: one stage on one page, where it wants to run. What comes back is its value as JSON.
+
+The law: the hub is never held for longer than a slice by a stage's Python code. "worker" stages share the hub's core
+(app.cpu.scheduler), "thread" stages have native threads with the whole machine's mask (app.cpu.threads), "process"
+stages isolated children (app.cpu.processes). A value is encoded where it was made, so that a large one costs the stage
+its time and not the hub.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import msgspec
+
+from app.cpu.processes import Processes
+from app.cpu.sliced import scheduler_of_this_hub
+from app.cpu.threads import NativeThreads
+from app.engine.overseer import Overseer
+from app.fetching.clock import Clock
+from app.fetching.page import Page
+from app.fetching.per_hub import of_this_hub
+from app.policy.advice import StageUse
+from app.stages.base import Stage
+from app.stages.crossing import CALL, argument_of
+from app.stages.values import Earlier, encoded
+
+
+class StageRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How stages are run in this process.
+
+    slice_s          time that worker stages together may use before the hub polls
+    wide_cpus        for threads and processes
+    native_threads   functions at a time; as many again are handed to them ahead
+    stage_processes  children at most
+    """
+
+    slice_s: float = 0.002
+    wide_cpus: frozenset[int]
+    native_threads: int
+    stage_processes: int
+
+
+class StageRunner:
+    """For all hubs of this process; each has its own scheduler, threads and children, made when first needed."""
+
+    def __init__(self, rules: StageRules, clock: Clock | None = None) -> None:
+        self._rules = rules
+        self._now_s = (clock or Clock()).monotonic_s
+        # Mutable: runs and seconds, waiting included, of what runs elsewhere. By name and place.
+        self._elsewhere: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0])
+        self._preempt: dict[str, bool] = {}
+
+    def run(
+        self, stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
+    ) -> msgspec.Raw:
+        """The stage's value. Yields to the hub.
+
+        earlier  values of the stages before it
+        index    of the request, for `overseer`
+
+        Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
+        StageCrashed; Draining at the process's end.
+        """
+        if stage.runs_in == "worker":
+            self._preempt[stage.name] = stage.preempt
+            return scheduler_of_this_hub(self._rules.slice_s).run(
+                _value_of,
+                stage,
+                page,
+                earlier,
+                index,
+                overseer,
+                name=stage.name,
+                preempt=stage.preempt,
+                cpu_budget_s=stage.cpu_budget_s,
+            )
+        began_s = self._now_s()
+        try:
+            if stage.runs_in == "thread":
+                return self._threads().run(
+                    _value_of, stage, page, earlier, index, overseer, timeout_s=stage.timeout_s, name=stage.name
+                )
+            argument = argument_of(stage, page, Earlier(earlier))
+            return msgspec.Raw(self._processes().run(CALL, argument, timeout_s=stage.timeout_s, name=stage.name))
+        finally:
+            use = self._elsewhere[stage.name, stage.runs_in]
+            use[0] += 1
+            use[1] += self._now_s() - began_s
+
+    def uses(self) -> list[StageUse]:
+        """What the stages of this hub have used since the beginning, by stage."""
+        rules = self._rules
+        worker = scheduler_of_this_hub(rules.slice_s).statistics()
+        found = [
+            StageUse(
+                name=name,
+                runs_in="worker",
+                runs=use.runs,
+                cpu_s=use.cpu_s,
+                held=use.held,
+                preempt=self._preempt.get(name, True),
+            )
+            for name, use in worker.uses.items()
+        ]
+        found += [
+            StageUse(name=name, runs_in=place, runs=int(runs), wall_s=wall_s)
+            for (name, place), (runs, wall_s) in self._elsewhere.items()
+        ]
+        return found
+
+    def _threads(self) -> NativeThreads:
+        rules = self._rules
+        return of_this_hub(
+            (NativeThreads, rules.native_threads),
+            lambda: NativeThreads(threads=rules.native_threads, wide_cpus=rules.wide_cpus, queue=rules.native_threads),
+        )
+
+    def _processes(self) -> Processes:
+        rules = self._rules
+        return of_this_hub(
+            (Processes, rules.stage_processes),
+            lambda: Processes(children=rules.stage_processes, wide_cpus=rules.wide_cpus),
+        )
+
+
+def _value_of(
+    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
+) -> msgspec.Raw:
+    note = overseer.begins(index, stage.name)
+    try:
+        return encoded(stage.value_of(page, Earlier(earlier)) if stage.takes_earlier else stage.function(page))
+    finally:
+        overseer.ends(note)

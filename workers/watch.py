@@ -1,0 +1,66 @@
+"""Watch: whether a child that should report several times a second is stuck, and what is to be done about it.
+
+The law: a child that has said nothing for a third of `deadman_s` is asked where it is, which it need not run Python
+for; soon after that the answer is told; at `deadman_s` it is replaced. A watcher that was itself held up (stopped,
+suspended, starved) has no right to judge: all children begin anew then. Pure: time is handed in.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+_NAMED_AT = 1 / 3
+
+# How long a stack takes to be written, and more.
+_ANSWER_S = 0.25
+
+# A watcher looks more often than that.
+_HELD_UP_S = 5.0
+
+
+class Step(Enum):
+    """What is to be done now."""
+
+    NOTHING = auto()
+    ASK = auto()
+    """Ask the child where it is."""
+    TELL = auto()
+    """It has answered: say so."""
+    REPLACE = auto()
+    """End it."""
+
+
+class Watch:
+    """Of one child. Times are seconds on the caller's monotonic clock."""
+
+    def __init__(self, now_s: float) -> None:
+        self._heard_s = self._looked_s = now_s
+        self._asked_s: float | None = None
+        self._is_told = False
+
+    def heard(self, now_s: float) -> None:
+        """It has said something."""
+        self._heard_s = now_s
+        self._asked_s = None
+        self._is_told = False
+
+    def silent_s(self, now_s: float) -> float:
+        """For how long it has said nothing."""
+        return now_s - self._heard_s
+
+    def look(self, now_s: float, deadman_s: float) -> Step:
+        """What is to be done. To be called every second or more often."""
+        if now_s - self._looked_s > _HELD_UP_S:
+            self.heard(now_s)
+        self._looked_s = now_s
+        silent_s = self.silent_s(now_s)
+        if silent_s >= deadman_s:
+            return Step.REPLACE
+        if self._asked_s is None:
+            if silent_s >= deadman_s * _NAMED_AT:
+                self._asked_s = now_s
+                return Step.ASK
+        elif not self._is_told and now_s - self._asked_s >= _ANSWER_S:
+            self._is_told = True
+            return Step.TELL
+        return Step.NOTHING
