@@ -229,10 +229,11 @@ class Scheduler:
         run.used_s += cpu_s
         count = self._counts[run.name]
         count.cpu_s += cpu_s
-        if stretch_s <= self._long_s:
+        # By CPU time: what other processes took of the core meanwhile is no fault of the stage.
+        if cpu_s <= self._long_s:
             count.short += 1
         else:
-            count.note_long(stretch_s)
+            count.note_long(cpu_s)
         self._spent_s += stretch_s
         self._slices += 1
         if stretch_s > self._longest_s:

@@ -16,7 +16,7 @@ from requests.models import REDIRECT_STATI
 
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.stage_runner import StageRunner
-from app.errors import Draining, FetchError, InvalidRequest, StageRaised, StageTimeout
+from app.errors import Draining, FetchError, InvalidRequest, StageCrashed, StageRaised, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
@@ -160,8 +160,7 @@ class Pipeline:
             except StageTimeout as error:
                 draft.fail(ErrorKind.STAGE_TIMEOUT, str(error), stage.name)
                 return
-            except StageRaised as error:
-                _log.debug("stage %s, request %d: %s", stage.name, index, error.remote_traceback)
+            except (StageCrashed, StageRaised) as error:
                 draft.fail(ErrorKind.STAGE_FAILED, str(error), stage.name)
                 return
             except BaseException as error:
