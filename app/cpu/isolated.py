@@ -105,7 +105,7 @@ class IsolatedChild:
         self._reference = ""
         self._timeout_s = 0.0
         self._waiter: Waiter[None] = Waiter()
-        self._is_waited_for = False
+        self._is_waited_for = self._is_unread = False
         self._answer: Answer | None = None
         self._cancel_timer: Cancel | None = None
 
@@ -258,6 +258,9 @@ class IsolatedChild:
             frame = receive(self._socket, _buffer)
         except BlockingIOError:
             return
+        except ConnectionResetError:  # closed with our message unread (unix(7))
+            self._is_unread = True
+            frame = None
         except (BrokenFrame, OSError) as error:
             self._expel(f"sent what can't be read: {error}")
             return
@@ -344,7 +347,8 @@ class IsolatedChild:
             self.has_crashed = True
         self.end = self.end or describe(code)
         self._release()
-        self._wake(StageCrashed(f"the isolated process that ran {self._reference} {self.end}"))
+        crash = StageCrashed(f"the isolated process that ran {self._reference} {self.end}")
+        self._wake(ChildGone() if self._is_unread else crash)
         self._on_end(self)
 
     def _expel(self, why: str) -> None:
