@@ -46,6 +46,9 @@ _UNREADY_DEATHS = 3
 # the child that began first does not take a short list all for itself.
 _LEAD = 2
 
+# How often children are looked at that say nothing.
+_LOOK_EVERY_S = 0.5
+
 # Children answer Drain by themselves at its limit; only one that is stuck is ended from here.
 _DRAIN_GRACE_S = 0.5
 
@@ -314,6 +317,7 @@ class Supervisor:
 
     def _patience_s(self) -> float:
         """How long the loop may wait for something to happen."""
+        patience_s = min(self._progress.every_s, _LOOK_EVERY_S)
         if self._kill_at_s is None:
-            return self._progress.every_s
-        return max(0.0, min(self._progress.every_s, self._kill_at_s - time.monotonic()))
+            return patience_s
+        return max(0.0, min(patience_s, self._kill_at_s - time.monotonic()))

@@ -1,6 +1,6 @@
 """Exit watch: how a child process ended, told on the hub; and the end of what it has started.
 
-The child is the first of its process group. When it has ended, however, the group is killed too.
+The child is the first of its process group. When it has ended, in whatever way, the group is killed too.
 
 There are two ways because gevent has one of its own: once anything in a patched process has started a subprocess,
 libev's SIGCHLD handler reaps EVERY child, and nobody else learns how it ended. So in a patched process, on the default

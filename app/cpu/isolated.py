@@ -11,13 +11,11 @@ The laws:
 from __future__ import annotations
 
 import _socket
-import fcntl
 import io
 import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -27,7 +25,6 @@ import gevent
 from gevent.hub import Waiter
 
 from app.cpu.exit_watch import ExitWatch, describe
-from app.cpu.isolated_child import BOOT, SOCKET_DESCRIPTOR
 from app.cpu.isolated_frames import (
     BUFFER_BYTES,
     PIECE_BYTES,
@@ -39,6 +36,7 @@ from app.cpu.isolated_frames import (
     sealed_memory,
     send,
 )
+from app.cpu.isolated_spawn import spawn
 from app.cpu.wide_mask import widen
 from app.errors import PercoreError, StageCrashed, StageRaised, StageTimeout
 from app.fetching.clock import Cancel, Clock
@@ -48,8 +46,6 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # How long a child may take to end by itself once its socket is closed, and to be seen ended once it closed its own.
 _LEAVE_S = 5.0
 _VANISH_S = 1.0
-
-_KILL = signal.SIGKILL
 
 # What is received here is taken out again before anything else can be received.
 _buffer = bytearray(BUFFER_BYTES)
@@ -105,7 +101,7 @@ class IsolatedChild:
         self._reference = self._name = ""
         self._timeout_s = 0.0
         self._waiter: Waiter[None] = Waiter()
-        self._is_waited_for = False
+        self._is_waited_for = self._is_unread = False
         self._answer: Answer | None = None
         self._cancel_timer: Cancel | None = None
 
@@ -115,7 +111,7 @@ class IsolatedChild:
         ours.setblocking(False)
         self._inline_bytes = make_roomy(ours)
         try:
-            self.pid = _spawn(theirs, path, max_result_bytes)
+            self.pid = spawn(theirs, path, max_result_bytes)
         except BaseException:
             ours.close()
             raise
@@ -126,7 +122,7 @@ class IsolatedChild:
             self._exit = ExitWatch(self._hub, self.pid, self._exited)
         except OSError:
             ours.close()
-            os.kill(self.pid, _KILL)
+            os.kill(self.pid, signal.SIGKILL)
             os.waitid(os.P_PID, self.pid, os.WEXITED)
             raise
         self._statm = -1
@@ -260,6 +256,9 @@ class IsolatedChild:
             frame = receive(self._socket, _buffer)
         except BlockingIOError:
             return
+        except ConnectionResetError:  # closed with our message unread (unix(7))
+            self._is_unread = True
+            frame = None
         except (BrokenFrame, OSError) as error:
             self._expel(f"sent what can't be read: {error}")
             return
@@ -346,7 +345,8 @@ class IsolatedChild:
             self.has_crashed = True
         self.end = self.end or describe(code)
         self._release()
-        self._wake(StageCrashed(f"the isolated process that ran {self._name} {self.end}"))
+        crash = StageCrashed(f"the isolated process that ran {self._name} {self.end}")
+        self._wake(ChildGone() if self._is_unread else crash)
         self._on_end(self)
 
     def _expel(self, why: str) -> None:
@@ -395,25 +395,3 @@ class IsolatedChild:
         if self._statm >= 0:
             os.close(self._statm)
             self._statm = -1
-
-
-def _spawn(theirs: _socket.socket, path: tuple[str, ...], max_result_bytes: int) -> int:
-    """Start the process; returns its id. Raises OSError. Blocks until the program is loaded, under a ms."""
-    # Not below 3, where the child has its standard streams.
-    descriptor = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 10)
-    try:
-        return os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-P", "-c", BOOT, str(os.getpid()), str(max_result_bytes), *path],
-            os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, 2, 1),
-                (os.POSIX_SPAWN_DUP2, descriptor, SOCKET_DESCRIPTOR),
-            ],
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=[number for number in signal.valid_signals() if number not in (_KILL, signal.SIGSTOP)],
-        )
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,7 @@
 
 The law, measured in docs/decisions/0014: such a library looks at the mask of the thread that LOADS it. OpenBLAS on
 one CPU starts no threads, whatever OPENBLAS_NUM_THREADS says, and those that it is told to start later by a pinned
-thread share its one CPU, which is slower than none. So, in this order:
+thread share the hub's CPU. So, in this order:
 
 1. `set_thread_counts` before anything is imported that could load one;
 2. import such code inside `wide_for_a_while` (app.cpu.wide_mask);
@@ -32,8 +32,7 @@ def set_thread_counts(threads: int, environ: MutableMapping[str, str] = os.envir
     """Have native libraries that are loaded from now on, here and in processes started from here, use that many
     threads for one call. Returns the variables that were set: what the operator has set stays.
 
-    threads  at least 1. With as many threads of ours as CPUs, 1 does best when calls are many, the number of CPUs
-             when they are few and long.
+    threads  at least 1; 1 is best where every core has a busy worker: a second thread would share a hub's core
     """
     if threads < 1:
         raise ValueError("threads must be above 0")

@@ -31,6 +31,9 @@ _log = logging.getLogger("percore.cpu")
 
 _CLOCK = Clock()
 
+# Children that may die with a task on its way to them; who kills them is somebody else.
+_ATTEMPTS = 3
+
 _MEBI = 1024 * 1024
 
 
@@ -142,7 +145,7 @@ class Processes:
             raise ValueError(f"{reference[:200]!r} is no module:function that another process could import")
         if self._closed:
             raise Draining("the isolated processes are closed")
-        while True:
+        for _ in range(_ATTEMPTS):
             child = self._a_free_child()
             try:
                 return child.call(reference, argument, timeout_s, name or reference)
@@ -153,6 +156,7 @@ class Processes:
                 pass  # which nobody could know
             finally:
                 self._take_back(child)
+        raise StageCrashed(f"{_ATTEMPTS} isolated processes in turn died before they got {reference}")
 
     def statistics(self) -> ProcessStatistics:
         """Counts at this moment. Never yields."""

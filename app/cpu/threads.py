@@ -119,7 +119,7 @@ class NativeThreads:
             self.abandon()
         if self._closed:
             raise Draining("the native threads are closed")
-        self._collect()
+        self._catch_up()
         name = name or getattr(function, "__qualname__", None) or repr(function)
         task = Task(partial(function, *args), name, timeout_s)
         self._line[task] = None
@@ -143,7 +143,7 @@ class NativeThreads:
 
     def statistics(self) -> ThreadStatistics:
         """Counts at this moment. Never yields."""
-        self._collect()
+        self._catch_up()
         running = sum(task.began_s is not None for task in self._handed)
         return ThreadStatistics(
             threads=self._alive,
@@ -190,7 +190,7 @@ class NativeThreads:
             task = next(iter(self._line))
             del self._line[task]
             if not self._handed:
-                self._bell.start(self._ring)
+                self._bell.start(self._catch_up)
             self._handed[task] = None
             task.is_handed_over = True
             if task.timeout_s is not None:
@@ -214,13 +214,12 @@ class NativeThreads:
         self._alive += 1
         return True
 
-    def _ring(self) -> None:
-        """A thread has done something; in the hub."""
-        self._collect()
-        self._hand_over()
-
-    def _collect(self) -> None:
-        """Take back what the threads have done with."""
+    def _catch_up(self) -> None:
+        """Take back what the threads have done with, and hand over what has room now. The bell calls it on the hub; who
+        comes earlier must do all of it, for the bell may be silent afterwards.
+        """
+        if not self._done:
+            return
         while self._done:
             task = self._done.popleft()
             if task in self._handed:
@@ -228,16 +227,16 @@ class NativeThreads:
                 self._end(task, None)
             elif task in self._overrun:
                 self._overrun.discard(task)
+                self._said_stuck = False
                 if self._usable > self._threads:
                     self._inbox.put(None)
                     self._alive -= 1
-        if len(self._overrun) < self._threads + self._spare:
-            self._said_stuck = False
+        self._hand_over()
 
     def _look_at(self, task: Task) -> None:
         """Its time may be up; in the hub. The clock starts with the thread, which we learn afterwards."""
         task.cancel_timer = None
-        self._collect()
+        self._catch_up()
         if task.is_over or task.timeout_s is None:
             return
         began_s = task.began_s
@@ -254,7 +253,7 @@ class NativeThreads:
         """Its greenlet has left before it was woken."""
         if self._closed or self._pid != os.getpid():
             return
-        self._collect()
+        self._catch_up()
         if not task.is_handed_over:
             self._line.pop(task, None)
             task.is_over = True

@@ -14,6 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from app.cpu.isolated import IsolatedChild, State
 from app.cpu.processes import Processes, respawn_delay_s
 from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
 from app.fetching.per_hub import of_this_hub
@@ -25,12 +26,17 @@ F = "tests.support.isolated_functions:"
 LONG_S = 1000.0
 
 
+def state_of(pid: int) -> str:
+    """As in proc(5); X when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 def is_alive(pid: int) -> bool:
     """Not ended, and not a zombie either."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return state_of(pid) not in "ZX"
 
 
 def children_of_ours() -> set[int]:
@@ -460,6 +466,47 @@ def test_a_large_argument_whose_child_dies_meanwhile_goes_to_another(make: Calla
     assert greenlet.get() == argument
 
 
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+def test_a_task_that_no_child_has_read_goes_to_another(
+    make: Callable[..., Processes], clock: FakeClock, deaths: int
+) -> None:
+    processes = make()
+    left = deaths
+
+    def stop(child: IsolatedChild) -> None:
+        os.kill(child.pid, signal.SIGSTOP)
+        wait_until(lambda: state_of(child.pid) == "T", "it stopped")
+
+    offer = processes._offer
+
+    def stop_and_offer(child: IsolatedChild) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            stop(child)
+            gevent.spawn(kill_when_it_has_mail, child)
+        offer(child)
+
+    def kill_when_it_has_mail(child: IsolatedChild) -> None:
+        hub_until(lambda: child.state is State.BUSY, "the task was sent")
+        os.kill(child.pid, signal.SIGKILL)
+
+    processes._offer = stop_and_offer  # type: ignore[method-assign]
+    greenlet = gevent.spawn(processes.run, F + "echo", b"x", timeout_s=LONG_S)
+
+    def is_over() -> bool:
+        clock.advance(0.01)
+        return greenlet.dead
+
+    hub_until(is_over, "it had its answer")
+    if deaths < 3:
+        assert greenlet.get() == b"x"
+    else:
+        with pytest.raises(StageCrashed, match="3 isolated processes in turn"):
+            greenlet.get()
+    assert processes.statistics().started == min(deaths + 1, 3)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_to_all_are_the_parents_to_answer(
     make: Callable[..., Processes], gate: Callable[[str], Gate], number: signal.Signals
@@ -529,6 +576,7 @@ how = sys.argv[1]
 if "patched" in how:
     from gevent import monkey; monkey.patch_all()
 import gevent
+from app.cpu.isolated import IsolatedChild, State
 from app.cpu.processes import Processes
 from app.errors import StageCrashed
 

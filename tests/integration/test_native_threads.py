@@ -23,7 +23,7 @@ from app.cpu.threads import NativeThreads
 from app.errors import Draining, StageTimeout
 from tests.support.clock import FakeClock
 from tests.support.hubs import PIN, WIDE, hub_until, in_a_hub_of_its_own, thread_ids
-from tests.support.processes import HANG_GUARD_S, running_process
+from tests.support.processes import HANG_GUARD_S, running_process, wait_until
 
 
 class Gate:
@@ -156,6 +156,18 @@ def test_a_thread_goes_on_with_the_queue_while_the_hub_is_busy(
         assert begun.wait(HANG_GUARD_S)
     gates[1].open()
     assert (first.get(), second.get()) == ("gate 0", "gate 1")
+
+
+def test_who_looks_before_the_bell_leaves_nobody_waiting(make: Callable[..., NativeThreads], gates: list[Gate]) -> None:
+    pool = make(1, queue=0)
+    greenlets = [gevent.spawn(pool.run, gate) for gate in gates[:2]]
+    hub_until(lambda: gates[0].begun, "it began")
+    gates[0].open()
+    wait_until(lambda: len(pool._done), "it is done, and the hub has not turned")
+    found = pool.statistics()
+    assert (found.ended, found.waiting) == (1, 0)
+    gates[1].open()
+    assert [greenlet.get() for greenlet in greenlets] == ["gate 0", "gate 1"]
 
 
 def test_time_in_line_is_not_counted(make: Callable[..., NativeThreads], clock: FakeClock, gates: list[Gate]) -> None:
