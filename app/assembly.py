@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from typing import TYPE_CHECKING
 
 from app.engine.engine import Engine
-from app.engine.stage_runner import StageRules, StageRunner
+from app.engine.stage_rules import StageRules
+from app.engine.stage_runner import StageRunner
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.policy.addresses import AddressPolicy, service_policy
 from app.policy.breaker import BreakerRules
-from app.policy.cpu_list import parse_cpus
 from app.policy.politeness import PolitenessRules
 from app.settings import Settings
 
@@ -38,7 +37,7 @@ def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Eng
     )
     slots = Slots(politeness_rules(settings), total=settings.concurrency)
     robots = Robots(session, slots, retries=settings.retries, timeout_s=settings.timeout_s)
-    return Engine(session, slots, robots, StageRunner(stage_rules(settings)), concurrency=settings.concurrency)
+    return Engine(session, slots, robots, StageRunner(StageRules.of(settings)), concurrency=settings.concurrency)
 
 
 def build_application(settings: Settings) -> Application:
@@ -61,29 +60,6 @@ def politeness_rules(settings: Settings) -> PolitenessRules:
         adapts=settings.adapt == "on",
         breaker=BreakerRules(settings.breaker_failures, settings.breaker_cool_down_s),
     )
-
-
-def stage_rules(settings: Settings) -> StageRules:
-    """What the settings say about CPU work."""
-    wide = wide_cpus(settings)
-    workers = len(wide) if settings.workers == "auto" else settings.workers
-    processes = max(1, len(wide) // workers) if settings.stage_processes == "auto" else settings.stage_processes
-    return StageRules(
-        slice_s=settings.slice_ms / 1000,
-        wide_cpus=wide,
-        native_threads=native_threads(settings),
-        stage_processes=processes,
-    )
-
-
-def wide_cpus(settings: Settings) -> frozenset[int]:
-    """The CPUs for work that is not bound to this process's core."""
-    return parse_cpus(settings.wide_cpus) or frozenset(os.sched_getaffinity(0))
-
-
-def native_threads(settings: Settings) -> int:
-    """For thread stages, and for each call of a native library."""
-    return len(wide_cpus(settings)) if settings.native_threads == "auto" else settings.native_threads
 
 
 def _origins_kept(settings: Settings) -> int:

@@ -21,19 +21,17 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 from gevent.queue import Queue
 
-from app.assembly import build_engine, native_threads, wide_cpus
-from app.cpu.native_libraries import set_thread_counts, widen_native_threads
-from app.cpu.wide_mask import wide_for_a_while
+from app.assembly import build_engine
 from app.engine.engine import Engine
 from app.engine.shard_run import ShardRun
+from app.engine.stage_loading import load_stages
+from app.engine.stage_rules import StageRules
 from app.errors import OutputError, UsageError
 from app.model.outcome import Outcome
 from app.model.request import Entry
 from app.policy.addresses import AddressPolicy, parse_allowed
 from app.policy.sharding import shard_of
 from app.sinks.jsonl import count_kinds
-from app.stages.base import Stage
-from app.stages.registry import resolve
 from app.telemetry.log import configure
 from workers.batch_overseer import BatchOverseer
 from workers.black_box import BlackBox
@@ -91,7 +89,7 @@ class BatchWorker:
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
         try:
-            stages = _stages(begin)
+            stages = load_stages(begin.stages, StageRules.of(begin.settings), import_paths=True)
             engine = build_engine(begin.settings, _policy(begin))
         except UsageError as error:
             self._send(Refused(str(error)))
@@ -226,19 +224,6 @@ class BatchWorker:
         # A frame may go out in pieces, with other greenlets running in between.
         with self._sending:
             self._socket.sendall(to_frame(message))
-
-
-def _stages(begin: Begin) -> tuple[Stage, ...]:
-    """Raises UsageError when there is no such stage.
-
-    What is imported for them may start threads of its own, for which the mask of now counts.
-    """
-    wide = wide_cpus(begin.settings)
-    set_thread_counts(native_threads(begin.settings))
-    with wide_for_a_while(wide):
-        stages = resolve(begin.stages, import_paths=True)
-    widen_native_threads(wide)
-    return stages
 
 
 def _settle_collector() -> None:

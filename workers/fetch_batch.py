@@ -28,6 +28,7 @@ from app.settings import Settings, variable_of
 from app.sinks.jsonl import count_kinds
 from app.sources.entry import is_entry
 from app.sources.source import Format, Source, format_of
+from app.stages.registry import names, resolve
 from workers.affinity import core_order, should_pin, worker_count
 from workers.feed import Feed
 from workers.messages import Begin
@@ -69,6 +70,18 @@ def _setting(flag: str, field: str, metavar: str, text: str) -> Callable[[Any], 
     )
 
 
+def _list_stages(context: click.Context, option: click.Parameter, is_given: bool) -> None:
+    if not is_given or context.resilient_parsing:
+        return
+    for name in names():
+        try:
+            (found,) = resolve([name])
+            click.echo(f"{name:12} {found.runs_in:8} {found.summary}")
+        except UsageError as error:
+            click.echo(f"{name:12} {error}", err=True)
+    context.exit()
+
+
 _DEFAULTS = Settings()
 
 
@@ -81,7 +94,17 @@ _DEFAULTS = Settings()
     "--format", "input_format", type=click.Choice(["txt", "jsonl", "csv"]), help="Of INPUT; else told by its name."
 )
 @click.option("--url-column", default="url", show_default=True, help="The column of a .csv that holds the URL.")
-@click.option("--stage", "stages", multiple=True, metavar="NAME|module:function", help="Run on each page; repeatable.")
+@click.option(
+    "--stage", "stages", multiple=True, metavar="NAME[=ARG]|module:function", help="Run on each page; repeatable."
+)
+@click.option(
+    "--list-stages",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_stages,
+    help="Name them, and leave.",
+)
 @_setting("--workers", "workers", "auto|N", "Child processes; auto is one per usable core.")
 @_setting("--pin", "pin", "auto|on|off", "Pin each child to its core; auto unless a CPU quota is in force.")
 @_setting("--concurrency", "concurrency", "N", "Fetches in flight per worker.")
@@ -124,7 +147,7 @@ def command(
     """Fetch every request of INPUT (.txt, .jsonl, .csv, or - for URLs on standard input) and run stages on the
     answers. OUT gets one JSON line for every request, in input order, failures included.
 
-    Built-in stages: sha256, title, links, text, json. module:function is found from the current folder.
+    --list-stages names the stages; module:function is found from the current folder (docs/howto/write-a-stage.md).
 
     Stopped in whatever way, the same command goes on where it was (but for standard input, which can't be read
     again). Options that have a PERCORE_* variable (PERCORE_CONCURRENCY, ...) take their default from it.

@@ -9,6 +9,7 @@ import falcon
 
 from app.api.body import read_json_body
 from app.api.schemas import Call, parse_call
+from app.engine.advisor import Advisor
 from app.engine.caller import until_gone
 from app.engine.engine import Engine
 from app.model.outcome import Outcome
@@ -22,6 +23,7 @@ class FetchResource:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
+        self._advisor = Advisor(engine.stage_uses, settings.slice_ms / 1000)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Raises Problem before anything is fetched, CallerGone when nobody waits for the answer any more."""
@@ -38,6 +40,8 @@ class FetchResource:
             response.stream = _lines(outcomes)
 
     def _run(self, call: Call, request: falcon.Request) -> Generator[Outcome]:
+        if call.stages:
+            self._advisor.watch()
         outcomes = self._engine.run(
             call.entries(), stages=call.stages, options=call.options, at_once=len(call.requests)
         )

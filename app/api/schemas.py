@@ -13,6 +13,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from app.api.problems import Problem, ProblemKind
+from app.engine.stage_loading import load_stages
+from app.engine.stage_rules import StageRules
 from app.errors import UnknownStage
 from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Failure
@@ -20,7 +22,6 @@ from app.model.request import Entry, Request
 from app.settings import Settings
 from app.sources.entry import parse_entry
 from app.stages.base import Stage
-from app.stages.registry import resolve
 
 _T = TypeVar("_T")
 
@@ -89,7 +90,7 @@ def parse_call(body: bytes, settings: Settings) -> Call:
     return Call(
         is_single=form.requests is UNSET,
         requests=requests,
-        stages=_stages(read.stages),
+        stages=_stages(read.stages, settings),
         options=_options(read.options, settings),
         max_timeout_s=settings.timeout_s,
     )
@@ -113,9 +114,9 @@ def _check_length(length: int, limit: int) -> None:
         raise Problem(ProblemKind.TOO_MANY_REQUESTS, f"{length:,} requests; a call may have {limit:,}")
 
 
-def _stages(names: list[str]) -> tuple[Stage, ...]:
+def _stages(names: list[str], settings: Settings) -> tuple[Stage, ...]:
     try:
-        return resolve(names)
+        return load_stages(names, StageRules.of(settings))
     except UnknownStage as error:
         raise Problem(ProblemKind.UNKNOWN_STAGE, str(error)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from functools import cached_property
 
@@ -10,7 +9,6 @@ import falcon
 import msgspec
 
 from app.errors import UnknownStage
-from app.stages.base import Stage
 from app.stages.registry import names, resolve
 
 _log = logging.getLogger("percore.api")
@@ -42,8 +40,4 @@ def _item(name: str) -> StageItem | None:
     except UnknownStage as error:
         _log.warning("%s; it is left out of the list", error)
         return None
-    return StageItem(name, _first_line(found))
-
-
-def _first_line(stage: Stage) -> str:
-    return (inspect.getdoc(stage.function) or "").partition("\n")[0]
+    return StageItem(name, found.summary)

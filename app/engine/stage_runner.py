@@ -17,6 +17,7 @@ from app.cpu.processes import Processes
 from app.cpu.sliced import scheduler_of_this_hub
 from app.cpu.threads import NativeThreads
 from app.engine.overseer import Overseer
+from app.engine.stage_rules import StageRules
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.per_hub import of_this_hub
@@ -24,21 +25,6 @@ from app.policy.advice import StageUse
 from app.stages.base import Stage
 from app.stages.crossing import CALL, argument_of
 from app.stages.values import Earlier, encoded
-
-
-class StageRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How stages are run in this process.
-
-    slice_s          time that worker stages together may use before the hub polls
-    wide_cpus        for threads and processes
-    native_threads   functions at a time; as many again are handed to them ahead
-    stage_processes  children at most
-    """
-
-    slice_s: float = 0.002
-    wide_cpus: frozenset[int]
-    native_threads: int
-    stage_processes: int
 
 
 class StageRunner:

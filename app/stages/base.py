@@ -6,6 +6,7 @@ affair. What it raises becomes a failed outcome of kind `stage_failed` that name
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -62,6 +63,11 @@ class Stage(msgspec.Struct, frozen=True):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.function(*args, **options)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring, "" without one."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def value_of(self, page: Page, earlier: Mapping[str, Any]) -> Any:
         """Call it as it wants to be called, here and now. Raises what it raises."""

@@ -35,6 +35,11 @@ def names() -> list[str]:
     return [*_BUILT_IN, *sorted(plugged_in - _BUILT_IN.keys())]
 
 
+def are_loaded(wanted: Iterable[str]) -> bool:
+    """Whether `resolve` would import nothing for these."""
+    return all(text.partition("=")[0] in _FOUND for text in wanted)
+
+
 def resolve(wanted: Iterable[str], *, import_paths: bool = False) -> tuple[Stage, ...]:
     """The stages called `wanted`, in that order: each a name, or `name=argument`.
 

@@ -7,7 +7,8 @@ import pytest
 from gevent.event import Event
 
 from app.engine.pipeline import Pipeline
-from app.engine.stage_runner import StageRules, StageRunner
+from app.engine.stage_rules import StageRules
+from app.engine.stage_runner import StageRunner
 from app.errors import Draining, FetchError, InvalidRequest
 from app.fetching.robots import Robots, RobotsStatistics
 from app.fetching.slots import Slots
@@ -184,7 +185,7 @@ def test_requests_bring_the_crawl_delay_to_a_slot_that_has_forgotten_it(world: W
         world.session,  # type: ignore[arg-type]
         world.slots,
         world.robots,
-        StageRunner(StageRules(wide_cpus=frozenset({0}), native_threads=1, stage_processes=1)),
+        StageRunner(StageRules(wide_cpus=frozenset({0}))),
         options=FetchOptions(robots="obey"),
         clock=world.clock.clock,
     )
