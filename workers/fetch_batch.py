@@ -28,7 +28,6 @@ from app.settings import Settings, variable_of
 from app.sinks.jsonl import count_kinds
 from app.sources.entry import is_entry
 from app.sources.source import Format, Source, format_of
-from app.stages.registry import names, resolve
 from workers.affinity import core_order, should_pin, worker_count
 from workers.feed import Feed
 from workers.messages import Begin
@@ -73,6 +72,9 @@ def _setting(flag: str, field: str, metavar: str, text: str) -> Callable[[Any], 
 def _list_stages(context: click.Context, option: click.Parameter, is_given: bool) -> None:
     if not is_given or context.resilient_parsing:
         return
+    # Only now: the parent of a batch has no use for them, and starts in half the time without.
+    from app.stages.registry import names, resolve
+
     for name in names():
         try:
             (found,) = resolve([name])
