@@ -6,6 +6,9 @@
     |   |-- UnknownStage      a stage name or import path that leads nowhere
     |   `-- InvalidRequest    a request (an input line, a JSON object) that can't be understood
     |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
+    |-- StageTimeout          a stage used up its CPU budget or its time
+    |-- StageCrashed          the isolated process that ran a stage died
+    |-- StageRaised           what a stage raised in another process, with its traceback there
     |-- OutputError           records can't be written any more: disk full, folder gone
     `-- Draining              nothing new is begun any more; the request has no outcome and is nobody's yet
 
@@ -47,6 +50,22 @@ class FetchError(PercoreError):
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class StageTimeout(PercoreError):
+    """A stage used up its CPU budget or its time."""
+
+
+class StageCrashed(PercoreError):
+    """The isolated process that ran a stage died."""
+
+
+class StageRaised(PercoreError):
+    """What a stage raised in another process. `remote_traceback` is its text there."""
+
+    def __init__(self, message: str, remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.remote_traceback = remote_traceback
 
 
 class OutputError(PercoreError):

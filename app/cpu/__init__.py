@@ -1,0 +1,1 @@
+"""CPU work: what shares a core with the hub, and what leaves it."""
