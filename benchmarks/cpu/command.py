@@ -20,7 +20,7 @@ from benchmarks.fetch.cpus import client_and_origin
 from benchmarks.fetch.machine import machine, versions
 
 _ROUNDS = 5
-_SLICE_S = 0.002  # the scheduler's default
+_SLICE_MS = 2.0  # the scheduler's default
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the mix, the order of clients, the signals (default 1)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the histograms of lateness there")
     parser.add_argument("--pages", type=Path, metavar="FOLDER", help="of HTML (default: Debian's python3-doc)")
-    parser.add_argument("--slice-ms", type=float, default=_SLICE_S * 1e3, help="of ours (default %(default)g)")
+    parser.add_argument("--slice-ms", type=float, default=_SLICE_MS, help="of ours (default %(default)g)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             rounds=figures["rounds"],
             seed=arguments.seed,
             unit_s=figures["unit_s"],
-            slice_s=0.0 if slice_s == _SLICE_S else slice_s,
+            slice_s=slice_s,
         )
         try:
             one.run(client_cpu, origin_cpu)

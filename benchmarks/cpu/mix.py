@@ -7,7 +7,7 @@ part of the list costs about the same, and no contestant, however it orders its 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -54,11 +54,6 @@ def mixed(count: int, pages: int, units: Mapping[Kind, int], seed: int) -> list[
 def alike(count: int, pages: int, units: int, kind: Kind, seed: int) -> list[Item]:
     """`count` items of one kind."""
     return [Item(item.page, kind, units) for item in mixed(count, pages, dict.fromkeys(Kind, units), seed)]
-
-
-def cost_s(items: Sequence[Item], per_unit_s: float) -> float:
-    """CPU time of all the work by itself."""
-    return per_unit_s * sum(item.units for item in items)
 
 
 def _block(chance: random.Random) -> list[Kind]:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.cpu.lateness import BUCKETS, DECADES, LEAST_S, PER_DECADE, begin_of
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 170.0, 24.0, 78.0, 62.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 190.0, 32.0, 92.0, 46.0
 _PLOT_WIDTH = 720.0
 _ROW_HEIGHT, _ROW_GAP = 78.0, 22.0
 _WIDTH = _LEFT + _PLOT_WIDTH + _RIGHT
@@ -37,13 +37,9 @@ def picture(title: str, rows: Sequence[Mapping[str, Any]], ours: str) -> str:
         f'viewBox="0 0 {_WIDTH:g} {height:g}" font-family="sans-serif" font-size="12" fill="#222">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{_WIDTH:g}" height="{height:g}" fill="#fff"/>',
-        _text(_LEFT, 24, title, size=15, weight="bold"),
-        _text(
-            _LEFT,
-            44,
-            "How late a 1 ms timer ran, beside the CPU work. Share of ticks, both scales logarithmic.",
-            fill="#555",
-        ),
+        _text(12, 24, title, size=13, weight="bold"),
+        _text(12, 44, "How late a timer of 1 ms ran beside it. Both scales are logarithmic.", fill="#555"),
+        _text(_LEFT - 6, _TOP - 12, "share of ticks", size=10, anchor="end", fill="#777"),
         *_legend(),
     ]
     for number, row in enumerate(rows):
@@ -56,8 +52,8 @@ def picture(title: str, rows: Sequence[Mapping[str, Any]], ours: str) -> str:
 def _legend() -> list[str]:
     parts, x = [], _LEFT
     for _, name, colour in _MARKS:
-        parts.append(_line(x, 54, x, 66, colour, width=2))
-        parts.append(_text(x + 6, 65, f"{name} (median of rounds)", fill=colour))
+        parts.append(_line(x, 62, x, 74, colour, width=2))
+        parts.append(_text(x + 6, 73, f"{name} (median of rounds)", fill=colour))
         x += 170
     return parts
 
@@ -112,7 +108,7 @@ def _axis(foot: float) -> list[str]:
         parts.append(_line(x, foot - _ROW_GAP, x, foot - _ROW_GAP + 6, "#555"))
         parts.append(_text(x, foot - _ROW_GAP + 22, name, anchor="middle"))
     parts.append(
-        _text(_LEFT + _PLOT_WIDTH / 2, foot + 28, "lateness (log scale; less is better)", anchor="middle", fill="#555")
+        _text(_LEFT + _PLOT_WIDTH / 2, foot + 26, "lateness (log scale; less is better)", anchor="middle", fill="#555")
     )
     return parts
 

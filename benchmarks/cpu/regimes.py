@@ -53,9 +53,9 @@ _ON_ONE_CORE = ("gevent-inline", "threads", "threads-pinned", "asyncio-inline", 
 _NATIVE = ("pool-pinned", "percore-threads")
 
 
-def _native(call: str, what: str) -> Regime:
-    what = f"{what}: 2 at a time in threads of a process that is pinned to one core"
-    return Regime(f"native-{call}", what, Load.NATIVE, _NATIVE, _NATIVE[0], count=60, concurrency=2, native=call)
+def _native(call: str, what: str, count: int) -> Regime:
+    what = f"{what}, in threads of a process that is pinned to one core"
+    return Regime(f"native-{call}", what, Load.NATIVE, _NATIVE, _NATIVE[0], count=count, concurrency=2, native=call)
 
 
 REGIMES = (
@@ -86,9 +86,9 @@ REGIMES = (
         count=100,
         probes=True,
     ),
-    _native("zlib", "zlib.compress of 2 MB"),
-    _native("sha256", "hashlib.sha256 of 16 MB"),
-    _native("numpy", "a matrix product in numpy"),
+    _native("zlib", "zlib.compress of 2 MB", 150),
+    _native("sha256", "hashlib.sha256 of 64 MB", 80),
+    _native("numpy", "a matrix product in numpy", 250),
     Regime(
         "scale",
         "the mix by bin/fetch-batch, the origin on the second worker's core",

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class Rounds:
         rounds: int,
         seed: int,
         unit_s: float,
-        slice_s: float = 0.0,
+        slice_s: float,
     ) -> None:
         self.regime = regime
         self.runs: list[Run] = []
@@ -61,10 +62,11 @@ class Rounds:
         self._seed = seed
         self._unit_s = unit_s
         self._slice_s = slice_s
+        self._all_cpus = sorted(os.sched_getaffinity(0))
+        self._peers_path = _packages_of(peers_python()) if regime.native == "numpy" else ""
 
     def run(self, client_cpu: int, origin_cpu: int) -> None:
         """All rounds; a client that fails in one is tried again in the next."""
-        all_cpus = os.sched_getaffinity(0)
         order = random.Random(f"{self._seed} {self.regime.name}")
         items = self._items()
         with (
@@ -79,7 +81,7 @@ class Rounds:
                 clients = list(self.regime.clients)
                 order.shuffle(clients)
                 for client in clients:
-                    cpus = {client_cpu} if CONTESTANTS[client].pinned else all_cpus
+                    cpus = {client_cpu} if CONTESTANTS[client].pinned else set(self._all_cpus)
                     run = self._one(number, client, task, cpus)
                     self.runs.append(run)
                     sys.stderr.write(f"bench: {self.regime.name}, round {number + 1}: {client} {_said(run)}\n")
@@ -118,24 +120,31 @@ class Rounds:
             "seed": self._seed * 1000 + number,
             "slice_s": self._slice_s,
             "native": self.regime.native,
-            "all_cpus": sorted(os.sched_getaffinity(0)),
+            "peers_path": self._peers_path,
+            "all_cpus": self._all_cpus,
         }
 
     def _one(self, number: int, client: str, task: Path, cpus: set[int]) -> Run:
         chance = random.Random(f"{self._seed} {number} {client}") if self.regime.interrupts else None
-        timeout_s = _START_AND_END_S + _LONG_ENOUGH_TIMES * self._list_s()
         environment = environment_of(CONTESTANTS[client])
         try:
             measured, interrupts = run_client(
-                self._commands[client], environment, task=task, cpus=cpus, timeout_s=timeout_s, interrupts=chance
+                self._commands[client], environment, task=task, cpus=cpus, timeout_s=self._timeout_s, interrupts=chance
             )
         except ClientFailed as failure:
             return Run(round=number, client=client, failure=str(failure))
         self.versions |= measured.versions
         return _run(number, client, measured, interrupts)
 
-    def _list_s(self) -> float:
-        return sum(item.units for item in self._items()) * self._unit_s
+    @property
+    def _timeout_s(self) -> float:
+        list_s = sum(item.units for item in self._items()) * self._unit_s
+        return _START_AND_END_S + _LONG_ENOUGH_TIMES * list_s
+
+
+def _packages_of(python: Path) -> str:
+    """The folder of that environment's packages."""
+    return sysconfig.get_path("platlib", vars={"base": str(python.parents[1]), "platbase": str(python.parents[1])})
 
 
 def _run(number: int, client: str, measured: Measured, interrupts: Interrupts) -> Run:

@@ -4,8 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import functools  # noqa: E402 - after patching
-from typing import Any  # noqa: E402
+from typing import Any  # noqa: E402 - after patching
 
 import msgspec  # noqa: E402
 
@@ -14,26 +13,18 @@ from benchmarks.cpu.clients.protocol import Task  # noqa: E402
 
 
 def main() -> None:
-    drive(_make_run, lambda: msgspec.to_builtins(_scheduler(0.0).statistics()))
+    # Here, so that whatever is wrong with it is this client's failure and no other's.
+    from app.cpu.sliced import scheduler_of_this_hub
 
+    def make_run(task: Task) -> Run:
+        """`run_sliced`, with slices of the length that is asked for."""
+        run: Run = scheduler_of_this_hub(task.slice_s).run
+        return run
 
-def _make_run(task: Task) -> Run:
-    run: Run = _scheduler(task.slice_s).run
-    return run
+    def statistics() -> Any:
+        return msgspec.to_builtins(scheduler_of_this_hub().statistics())
 
-
-@functools.cache
-def _made(slice_s: float) -> Any:
-    from app.cpu.scheduler import Scheduler
-
-    return Scheduler(slice_s=slice_s)
-
-
-def _scheduler(slice_s: float) -> Any:
-    """This hub's own, as `app.cpu.run_sliced` uses it; one of another slice if the task asks for that."""
-    from app.cpu.per_hub import scheduler_of_this_hub
-
-    return _made(slice_s) if slice_s else scheduler_of_this_hub()
+    drive(make_run, statistics)
 
 
 if __name__ == "__main__":

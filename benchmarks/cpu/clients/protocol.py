@@ -52,20 +52,22 @@ class Task:
     """items         the list
     concurrency   of them at a time
     fetched       over the network; otherwise the bodies are read before the clock starts
+    slice_s       of ours
     probe_units   work of the short function that is submitted every now and then while the list is done; 0: none
     seed          of the moments of the probes
-    slice_s       of ours; 0: its default
     native        which call that releases the GIL, for the clients that make such calls
+    peers_path    where numpy is, for the call that needs it: the packages of the peers' environment
     all_cpus      that the benchmark may use, also where this client is pinned
     """
 
     items: tuple[Item, ...]
     concurrency: int
     fetched: bool
+    slice_s: float
     probe_units: int = 0
     seed: int = 1
-    slice_s: float = 0.0
     native: str = ""
+    peers_path: str = ""
     all_cpus: tuple[int, ...] = ()
 
 
