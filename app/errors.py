@@ -8,7 +8,7 @@
     |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
     |-- StageTimeout          a stage used up its CPU budget or its time
     |-- StageCrashed          the isolated process that ran a stage died
-    |-- StageRaised           what a stage raised in another process, with its traceback there
+    |-- StageRaised           what a stage raised in another process
     |-- OutputError           records can't be written any more: disk full, folder gone
     `-- Draining              nothing new is begun any more; the request has no outcome and is nobody's yet
 

@@ -1,0 +1,162 @@
+"""Run: one call of a function under a scheduler, and how the scheduler hears that it waits and that it is woken.
+
+A run is in one of four states:
+
+    IN_LINE    it has no core and waits for one; it is in the scheduler's queue
+    RUNNING    it has the core: it is the scheduler's `current`
+    WAITING    it gave up the core by itself: it has switched to the hub for I/O, a lock or a sleep
+    ENDED
+
+The hub calls `greenlet.switch` of whom it wakes, or `greenlet.throw`, and whoever switches to the hub is asked for
+`switch_out` before (gevent.hub.Hub.switch): so three attributes on the greenlet, there while the run lasts, tell all
+that is to be known, and other greenlets cost nothing. A trace function (greenlet.settrace) would be called for
+every switch of every greenlet.
+
+Who is woken goes on at once, as gevent's own code expects (a semaphore that wakes somebody is already his), and not by
+way of the line. Who is in line was not waiting for anybody, so a `switch` that comes then is kept until he does wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol
+
+from greenlet import getcurrent, greenlet
+
+_RUN = "_percore_run"
+
+
+class State(Enum):
+    """See the module."""
+
+    IN_LINE = "in line"
+    RUNNING = "running"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+class Listener(Protocol):
+    """What a run tells its scheduler, always in the scheduler's thread."""
+
+    def waits(self, run: Run) -> None:
+        """It is about to switch to the hub, by itself. Called in its greenlet; must not switch."""
+
+    def is_woken(self, run: Run) -> None:
+        """Somebody is about to switch to it, who waited. Called by whoever does; must not switch."""
+
+    def offers(self, run: Run) -> None:
+        """It has used up its slice and offers to end it. Called in its greenlet; switches to the hub."""
+
+    def now_s(self) -> float:
+        """The clock of slices."""
+
+    def soon(self, do: Callable[..., Any], *arguments: Any) -> None:
+        """Let the hub call this. Must not switch."""
+
+
+class Run:
+    """One call. Mutable, changed by its scheduler alone; `holds` by no_preempt as well.
+
+    greenlet         in which the function is called
+    cpu_budget_s     CPU seconds that it may use, or None
+    holds            forced ends of slices are off while this is above `base_holds` (no_preempt) or above 0
+    used_s           CPU seconds up to the last time that it gave up the core
+    slice_ends_s     on the scheduler's clock; 0 when it has no core
+    began_s          when it got the core, on the same clock; cpu_began_s on the CPU's
+    """
+
+    __slots__ = (
+        "_owed",
+        "_switch",
+        "_switch_out",
+        "_throw",
+        "base_holds",
+        "began_s",
+        "cpu_began_s",
+        "cpu_budget_s",
+        "greenlet",
+        "holds",
+        "listener",
+        "name",
+        "slice_ends_s",
+        "state",
+        "used_s",
+    )
+
+    def __init__(
+        self, listener: Listener, me: greenlet, name: str, *, preempt: bool, cpu_budget_s: float | None
+    ) -> None:
+        self.greenlet = me
+        self.name = name
+        self.cpu_budget_s = cpu_budget_s
+        self.base_holds = self.holds = 0 if preempt else 1
+        self.state = State.WAITING
+        self.used_s = 0.0
+        self.slice_ends_s = self.began_s = self.cpu_began_s = 0.0
+        self.listener = listener
+        self._owed: list[tuple[Any, ...]] | None = None
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether what it had used when it last gave up the core was too much."""
+        return self.cpu_budget_s is not None and self.used_s > self.cpu_budget_s
+
+    def attach(self) -> None:
+        """Begin to listen on the greenlet."""
+        me: Any = self.greenlet
+        self._switch: Callable[..., Any] = me.switch
+        self._throw: Callable[..., Any] = me.throw
+        self._switch_out: Callable[[], None] | None = getattr(me, "switch_out", None)
+        own = me.__dict__
+        own[_RUN] = self
+        own["switch"] = self._on_switch
+        own["throw"] = self._on_throw
+        own["switch_out"] = self._on_switch_out
+
+    def detach(self) -> None:
+        """Leave the greenlet as it was. Whoever kept its `switch` still reaches it."""
+        own = self.greenlet.__dict__
+        for attribute in (_RUN, "switch", "throw", "switch_out"):
+            own.pop(attribute, None)
+        if self._owed is not None:
+            self._pay(self._switch)
+
+    def resume(self) -> None:
+        """Switch to it: its turn has come."""
+        self._switch()
+
+    def _on_switch(self, *arguments: Any) -> Any:
+        if self.state is State.WAITING:
+            self.listener.is_woken(self)
+        elif self.state is State.IN_LINE:
+            if self._owed is None:
+                self._owed = []
+            self._owed.append(arguments)
+            return None
+        return self._switch(*arguments)
+
+    def _on_throw(self, *arguments: Any) -> Any:
+        if self.state is State.WAITING:
+            self.listener.is_woken(self)
+        return self._throw(*arguments)
+
+    def _on_switch_out(self) -> None:
+        if self.state is State.RUNNING:
+            self.listener.waits(self)
+        if self._owed is not None:
+            self._pay(self._on_switch)
+        if self._switch_out is not None:
+            self._switch_out()
+
+    def _pay(self, switch: Callable[..., Any]) -> None:
+        """Let the hub do now what came too early."""
+        owed, self._owed = self._owed or (), None
+        for arguments in owed:
+            self.listener.soon(switch, *arguments)
+
+
+def run_of_caller() -> Run | None:
+    """The run that the calling greenlet is in, if any."""
+    found: Run | None = getcurrent().__dict__.get(_RUN)
+    return found

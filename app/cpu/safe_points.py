@@ -1,0 +1,256 @@
+"""Safe points: whether a slice may be ended just where the timer's signal found the stage.
+
+The law: at an unsafe point the stage goes on and is asked again a little later (as Go does: design 24543,
+"Non-cooperative goroutine preemption", A. Clements, 2019). A point is unsafe if switching there could leave something
+half done that other greenlets meet, and that they could not wait for:
+
+    gc          the collector is running: it collects once at a time, and what it calls holds it up for all
+    repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
+    finalizer   a __del__: it runs in the middle of whatever dropped the last reference
+    import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
+    logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
+                the hub's callbacks, finalizers
+    io          a method that the interpreter's buffered objects call, which hold their lock meanwhile: "reentrant call"
+    gevent      a hub's bookkeeping under way
+    percore     the scheduler itself, libcurl's callbacks, signal handlers of workers
+
+All but the first two are seen by the code objects on the stack, from where the signal found it to the run's first
+frame. What a stage calls between two frames of its own is covered, since every frame counts.
+
+Generators are no reason: a generator is only in the way of another greenlet if both use the same one, and that was as
+wrong before with threads. Who shares one says `no_preempt()`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import importlib
+import io
+import logging
+import os
+import queue
+import socket
+import ssl
+import sys
+import threading
+import weakref
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any
+
+import gevent
+import greenlet
+
+from app.cpu.run import Run, run_of_caller
+
+# Frames nearer to the top than this are looked at each time; deeper ones are marked, one in _MARK_EVERY.
+_UNMARKED_DEPTH = 64
+_MARK_EVERY = 32
+
+# co_flags of what can be taken up by another caller than before: generators, coroutines, asynchronous generators.
+_RESUMABLE = 0x20 | 0x80 | 0x200
+
+_VERDICTS_KEPT = 10_000
+
+# What io's C objects call on a raw stream, a stream on its buffer, or a destructor on both.
+_STREAM_METHODS = frozenset(
+    {"readinto", "readinto1", "read", "read1", "readall", "readline", "write", "writelines", "flush", "seek", "tell"}
+    | {"close", "truncate", "detach", "readable", "writable", "seekable", "fileno", "isatty", "encode", "decode"}
+)
+
+
+def _folder(module: ModuleType) -> str:
+    return os.path.dirname(str(module.__file__)) + os.sep
+
+
+_PERCORE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+# By the beginning of co_filename.
+_BY_FOLDER = (
+    ("<frozen importlib", "import"),
+    ("<frozen zipimport", "import"),
+    (_folder(importlib), "import"),
+    (_folder(logging), "logging"),
+    (_folder(gevent), "gevent"),
+    (_folder(greenlet), "gevent"),
+    (_PERCORE + "cpu" + os.sep, "percore"),
+    (_PERCORE + "fetching" + os.sep, "percore"),
+    (os.path.join(os.path.dirname(os.path.dirname(_PERCORE)), "workers") + os.sep, "percore"),
+)
+
+
+def _file(module: ModuleType) -> str:
+    return str(module.__file__)
+
+
+_BY_FILE = {
+    _file(threading): "threading",
+    _file(queue): "queue",
+    _file(weakref): "weakref",
+    os.path.join(os.path.dirname(weakref.__file__), "_weakrefset.py"): "weakref",
+    _file(io): "io",
+    "<frozen io>": "io",
+    os.path.join(os.path.dirname(io.__file__), "_pyio.py"): "io",
+    _file(socket): "io",
+    _file(ssl): "io",
+}
+
+_SAFE, _STREAM = "", "stream?"
+
+
+class SafePoints:
+    """Judges frames of the thread that makes it.
+
+    boundary  the code of the frame that calls a stage's function: what is below is not looked at
+    passing   the scheduler's own codes that may stand between two frames of a stage
+    """
+
+    def __init__(self, boundary: CodeType, passing: tuple[CodeType, ...] = ()) -> None:
+        self._boundary = boundary
+        self._passing = frozenset(id(code) for code in passing)
+        self._thread_dict = _thread_dict()
+        # Mutable: by id, with the code itself, so that its id is nobody else's. Comparing codes would cost too much.
+        self._verdicts: dict[int, tuple[str, CodeType]] = {}
+
+    def hazard(self, frame: FrameType | None) -> str | None:
+        """Why no slice may be ended at this frame of the caller's thread: see the module; None if it may.
+
+        Costs 0.1 us a frame for some 100 frames at most: deeper ones are looked at once in their life.
+        """
+        if _collector.is_running:
+            return "gc"
+        if self._thread_dict.get("Py_Repr"):  # Py_ReprEnter keeps those here that are being written
+            return "repr"
+        return self._hazard_on_stack(frame)
+
+    def _hazard_on_stack(self, frame: FrameType | None) -> str | None:
+        boundary, verdicts = self._boundary, self._verdicts
+        if frame is None or id(frame.f_code) in self._passing:
+            return "percore"
+        for _ in range(_UNMARKED_DEPTH):
+            code = frame.f_code
+            if code is boundary:
+                return None
+            known = verdicts.get(id(code))
+            verdict = known[0] if known is not None else self._judge(code)
+            if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
+                return verdict if verdict is not _STREAM else "io"
+            frame = frame.f_back
+            if frame is None:
+                return "percore"  # not below the boundary: the run is about to begin or has just ended
+        return self._hazard_deep(frame)
+
+    def _hazard_deep(self, frame: FrameType | None) -> str | None:
+        """The same for the deep part of a stack, which is looked at once.
+
+        A frame has the same callers as long as it lives, unless it is a generator's. So one that was found safe is
+        marked, in an attribute that means something to line tracers only, and has no reference from us: its variables
+        die when they would have died.
+        """
+        marks = []
+        depth = 0
+        may_mark = sys.gettrace() is None
+        while True:
+            if frame is None:
+                return "percore"
+            code = frame.f_code
+            if code is self._boundary or not frame.f_trace_lines:
+                break
+            known = self._verdicts.get(id(code))
+            verdict = known[0] if known is not None else self._judge(code)
+            if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
+                return verdict if verdict is not _STREAM else "io"
+            depth += 1
+            if may_mark and depth % _MARK_EVERY == 0 and not code.co_flags & _RESUMABLE:
+                marks.append(frame)
+            frame = frame.f_back
+        for marked in marks:
+            marked.f_trace_lines = False
+        return None
+
+    def _judge(self, code: CodeType) -> str:
+        verdict = _SAFE if id(code) in self._passing else _verdict(code)
+        if len(self._verdicts) >= _VERDICTS_KEPT:
+            self._verdicts.clear()
+        self._verdicts[id(code)] = (verdict, code)
+        return verdict
+
+
+@functools.lru_cache(maxsize=4096)
+def _verdict_of_file(filename: str) -> str:
+    known = _BY_FILE.get(filename)
+    if known is not None:
+        return known
+    return next((reason for folder, reason in _BY_FOLDER if filename.startswith(folder)), _SAFE)
+
+
+def _verdict(code: CodeType) -> str:
+    if code.co_name == "__del__":
+        return "finalizer"
+    verdict = _verdict_of_file(code.co_filename)
+    if not verdict and code.co_name in _STREAM_METHODS:
+        return _STREAM
+    return verdict
+
+
+def _is_stream_method(frame: FrameType) -> bool:
+    """Whether the frame's first argument is a stream or a codec, whose methods io calls with its lock held."""
+    code = frame.f_code
+    if not code.co_argcount:
+        return False
+    first = frame.f_locals.get(code.co_varnames[0])
+    return isinstance(first, io.IOBase) or hasattr(type(first), "readinto")
+
+
+class _Collector:
+    """Knows whether the garbage collector is running, in any thread: its finalizers and callbacks are called by it."""
+
+    def __init__(self) -> None:
+        self.is_running = False
+
+    def watch(self) -> None:
+        if self._note not in gc.callbacks:
+            gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _info: dict[str, int]) -> None:
+        self.is_running = phase == "start"
+
+
+_collector = _Collector()
+watch_collector = _collector.watch
+
+_thread_dict_at = ctypes.pythonapi.PyThreadState_GetDict
+_thread_dict_at.restype = ctypes.c_void_p  # borrowed: as a py_object it would be given up once too often
+_thread_dict_at.argtypes = ()
+
+
+def _thread_dict() -> dict[str, Any]:
+    """What the interpreter keeps for the calling thread."""
+    found: dict[str, Any] = ctypes.cast(_thread_dict_at(), ctypes.py_object).value
+    return found
+
+
+class no_preempt:  # noqa: N801  used as a statement
+    """`with no_preempt():` no slice is ended by force in this block, and checkpoints in it do nothing.
+
+    For a few lines that change what stages share. It does not keep others out if the block itself waits (I/O, a
+    lock, a sleep), and it holds up everything else on this hub: keep it short. Blocks may be nested; outside of a
+    stage it does nothing. Does not yield.
+    """
+
+    __slots__ = ("_run",)
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+
+    def __enter__(self) -> None:
+        self._run = run = run_of_caller()
+        if run is not None:
+            run.holds += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._run is not None:
+            self._run.holds -= 1
