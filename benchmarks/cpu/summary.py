@@ -81,6 +81,7 @@ class Row(Struct, frozen=True):
     took_p50_s, ...  by kind of stage, the median of rounds
     probes, handled, looped
                      of all rounds together
+    cpu_ms           CPU time of an item, the median of rounds: what the rate comes to where nothing else has the core
     busy_percent     CPU time by the time that the list took, the median of rounds; above 100: more than one core
     peak_rss_mb      the largest of all rounds, in 10^6 bytes
     errors           of all rounds together
@@ -101,6 +102,7 @@ class Row(Struct, frozen=True):
     probes: Tail | None
     handled: Tail | None
     looped: Tail | None
+    cpu_ms: float | None
     busy_percent: float | None
     peak_rss_mb: float
     errors: int
@@ -134,6 +136,7 @@ def _row(client: str, runs: Sequence[Run], rates: dict[int, float], late: dict[i
     good = [run for run in runs if run.rate > 0]
     ticked = [run for run in good if run.ticks]
     busy = _spread(run.cpu_s / run.wall_s * 100 for run in good)
+    cpu_ms = _spread(run.cpu_s / run.done * 1e3 for run in good)
     return Row(
         client=client,
         rounds=len(good),
@@ -149,6 +152,7 @@ def _row(client: str, runs: Sequence[Run], rates: dict[int, float], late: dict[i
         probes=_tail(value for run in good for value in run.probes_s),
         handled=_tail(value for run in good for value in run.handled_s),
         looped=_tail(value for run in good for value in run.looped_s),
+        cpu_ms=cpu_ms.median if cpu_ms else None,
         busy_percent=busy.median if busy else None,
         peak_rss_mb=max(run.peak_rss_bytes for run in runs) / 1e6,
         errors=sum(run.errors for run in runs),
