@@ -2,10 +2,10 @@
 
 A run is in one of four states:
 
+    OUTSIDE    it has not begun, or it has ended
     IN_LINE    it has no core and waits for one; it is in the scheduler's queue
     RUNNING    it has the core: it is the scheduler's `current`
     WAITING    it gave up the core by itself: it has switched to the hub for I/O, a lock or a sleep
-    ENDED
 
 The hub calls `greenlet.switch` of whom it wakes, or `greenlet.throw`, and whoever switches to the hub is asked for
 `switch_out` before (gevent.hub.Hub.switch): so three attributes on the greenlet, there while the run lasts, tell all
@@ -24,16 +24,18 @@ from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
+from app.errors import StageTimeout
+
 _RUN = "_percore_run"
 
 
 class State(Enum):
     """See the module."""
 
+    OUTSIDE = "outside"
     IN_LINE = "in line"
     RUNNING = "running"
     WAITING = "waiting"
-    ENDED = "ended"
 
 
 class Listener(Protocol):
@@ -91,7 +93,7 @@ class Run:
         self.name = name
         self.cpu_budget_s = cpu_budget_s
         self.base_holds = self.holds = 0 if preempt else 1
-        self.state = State.WAITING
+        self.state = State.OUTSIDE
         self.used_s = 0.0
         self.slice_ends_s = self.began_s = self.cpu_began_s = 0.0
         self.listener = listener
@@ -101,6 +103,10 @@ class Run:
     def is_over_budget(self) -> bool:
         """Whether what it had used when it last gave up the core was too much."""
         return self.cpu_budget_s is not None and self.used_s > self.cpu_budget_s
+
+    def timeout(self, used_s: float) -> StageTimeout:
+        """What is raised when it has used so much."""
+        return StageTimeout(f"{self.name} used {used_s:.3f} s of CPU time; its budget is {self.cpu_budget_s:g} s")
 
     def attach(self) -> None:
         """Begin to listen on the greenlet."""

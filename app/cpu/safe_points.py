@@ -13,6 +13,7 @@ half done that other greenlets meet, and that they could not wait for:
     io          a method that the interpreter's buffered objects call, which hold their lock meanwhile: "reentrant call"
     gevent      a hub's bookkeeping under way
     percore     the scheduler itself, libcurl's callbacks, signal handlers of workers
+    greenlet    another one than the run's
 
 All but the first two are seen by the code objects on the stack, from where the signal found it to the run's first
 frame. What a stage calls between two frames of its own is covered, since every frame counts.
@@ -96,6 +97,9 @@ _BY_FILE = {
     _file(ssl): "io",
 }
 
+# Where an exception would be swallowed (by the collector, by whoever dropped the reference), or do harm.
+NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
+
 _SAFE, _STREAM = "", "stream?"
 
 
@@ -138,7 +142,7 @@ class SafePoints:
                 return verdict if verdict is not _STREAM else "io"
             frame = frame.f_back
             if frame is None:
-                return "percore"  # not below the boundary: the run is about to begin or has just ended
+                return "greenlet"
         return self._hazard_deep(frame)
 
     def _hazard_deep(self, frame: FrameType | None) -> str | None:
@@ -153,7 +157,7 @@ class SafePoints:
         may_mark = sys.gettrace() is None
         while True:
             if frame is None:
-                return "percore"
+                return "greenlet"
             code = frame.f_code
             if code is self._boundary or not frame.f_trace_lines:
                 break

@@ -64,6 +64,9 @@ class Timer(Protocol):
 class NoTimer:
     """For hubs of other threads than the main one, where no signal handler can run: slices end by request only."""
 
+    def __init__(self, _on_tick: OnTick) -> None:
+        pass
+
     def arm(self, after_s: float) -> None:
         pass
 

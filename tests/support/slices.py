@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from app.cpu.scheduler import Clock, Scheduler
+from app.cpu.clock import Clock
+from app.cpu.scheduler import Scheduler
 from app.cpu.slice_timer import SIGNAL, OnTick, SliceTimer
 
 

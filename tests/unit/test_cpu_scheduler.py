@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import signal
+import sys
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
+from gevent import GreenletExit, get_hub
+from gevent.event import Event
+from gevent.lock import Semaphore
+from greenlet import getcurrent, greenlet
 
+from app.cpu import checkpoint, no_preempt
+from app.cpu.run import Run
+from app.cpu.scheduler import Scheduler
+from app.cpu.slice_timer import SIGNAL
+from app.errors import StageTimeout
 from tests.support.slices import Slices
 
 
@@ -20,6 +32,16 @@ def slices() -> Iterator[Slices]:
 @pytest.fixture
 def seen() -> list[object]:
     return []
+
+
+def run_all(slices: Slices, *functions: Callable[[], object]) -> list[object]:
+    """Run them as stages, begun in this order; what they give."""
+    running = [gevent.spawn(slices.scheduler.run, function) for function in functions]
+    gevent.joinall(running, raise_error=True)
+    return [one.value for one in running]
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
 
 
 def test_it_gives_what_the_function_returns(slices: Slices) -> None:
@@ -38,13 +60,45 @@ def test_a_run_within_a_run_is_part_of_it(slices: Slices) -> None:
     assert scheduler.statistics().runs == 1
 
 
+def test_the_hub_itself_runs_nothing(slices: Slices) -> None:
+    caught: list[str] = []
+
+    def callback() -> None:
+        try:
+            slices.scheduler.run(divmod, 7, 3)
+        except RuntimeError as error:
+            caught.append(str(error))
+
+    get_hub().loop.run_callback(callback)
+    gevent.sleep(0)
+    assert caught == ["the hub itself can't run a stage"]
+
+
+def test_greenlet_and_memory_are_left_as_they_were(slices: Slices) -> None:
+    def runs() -> list[Run]:
+        return [one for one in gc.get_objects() if isinstance(one, Run)]
+
+    before = runs()
+    gc.disable()
+    try:
+        slices.scheduler.run(slices.spend, 1)
+        assert not getcurrent().__dict__.keys() & {"switch", "throw", "switch_out", "_percore_run"}
+        gevent.sleep(0)  # the hub is still at switching to us
+        assert len(runs()) == len(before)
+    finally:
+        gc.enable()
+
+
+# --- slices -----------------------------------------------------------------------------------------------------------
+
+
 def test_a_slice_that_is_used_up_ends_and_others_get_theirs(slices: Slices, seen: list[object]) -> None:
     def stage(name: str) -> None:
         for part in range(3):
             seen.append((name, part))
             slices.spend(1)
 
-    gevent.joinall([gevent.spawn(slices.scheduler.run, stage, name) for name in "ab"], raise_error=True)
+    run_all(slices, lambda: stage("a"), lambda: stage("b"))
     assert seen == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert slices.scheduler.statistics().forced == 6
 
@@ -59,7 +113,7 @@ def test_a_tick_before_its_time_changes_nothing(slices: Slices) -> None:
 
 
 def test_the_hub_polls_between_slices(slices: Slices, seen: list[object]) -> None:
-    """A timer that is due is an I/O event as any other; callbacks are not enough."""
+    """A timer that is due is an event as any of I/O; callbacks are not enough."""
 
     def stage() -> None:
         for part in range(3):
@@ -73,3 +127,512 @@ def test_the_hub_polls_between_slices(slices: Slices, seen: list[object]) -> Non
 
     gevent.joinall([gevent.spawn(ticker), gevent.spawn(slices.scheduler.run, stage)], raise_error=True)
     assert seen == ["polled", 0, "polled", 1, "polled", 2]
+
+
+def test_a_short_stage_passes_the_long_ones(slices: Slices, seen: list[object]) -> None:
+    def long(number: int) -> None:
+        for _ in range(4):
+            slices.spend(1)
+            seen.append(number)
+
+    crowd = [gevent.spawn(slices.scheduler.run, long, number) for number in range(10)]
+    short = gevent.spawn_later(0, slices.scheduler.run, seen.append, "short")
+    gevent.joinall([short])
+    turns_before = len(seen)
+    gevent.joinall(crowd, raise_error=True)
+    assert turns_before <= 3
+    assert sorted(map(str, seen)) == sorted([str(number) for number in range(10)] * 4 + ["short"])
+
+
+def test_short_stages_start_at_once_and_share_one_slice_between_two_polls(slices: Slices, seen: list[object]) -> None:
+    polls: list[int] = []
+    loop = get_hub().loop
+
+    def stage() -> None:
+        slices.use(0.25)
+        polls.append(loop.iteration)
+
+    run_all(slices, *[stage] * 9)
+    counted = [polls.count(iteration) for iteration in sorted(set(polls))]
+    assert counted[0] == 4
+    assert sum(counted) == 9
+    assert max(counted) == 4
+
+
+def test_nothing_is_armed_while_nothing_runs(slices: Slices) -> None:
+    def stage() -> bool:
+        return slices.scheduler.statistics().is_armed
+
+    assert slices.scheduler.run(stage)
+    gevent.sleep(0)
+    assert not slices.scheduler.statistics().is_armed
+    run_all(slices, *[lambda: slices.spend(1)] * 3)
+    gevent.sleep(0)
+    assert not slices.scheduler.statistics().is_armed
+
+
+# --- stages that wait -------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_gives_up_the_core(slices: Slices, seen: list[object]) -> None:
+    gate = Event()
+
+    def waits() -> None:
+        seen.append("waits")
+        gate.wait()
+        seen.append("woken")
+
+    def opens() -> None:
+        statistics = slices.scheduler.statistics()
+        seen.append((statistics.running, statistics.asleep))
+        gate.set()
+
+    one = gevent.spawn(slices.scheduler.run, waits)
+    other = gevent.spawn(slices.scheduler.run, opens, name="opens")
+    gevent.joinall([one, other], raise_error=True)
+    assert seen == ["waits", ("opens", 1), "woken"]
+    assert slices.scheduler.statistics().asleep == 0
+
+
+def test_a_stage_that_waits_for_what_another_holds_lets_it_go_on(slices: Slices, seen: list[object]) -> None:
+    lock = Semaphore()
+
+    def stage(name: str) -> None:
+        with lock:
+            seen.append(name)
+            slices.spend(1)
+            seen.append(name)
+
+    run_all(slices, *[lambda name=name: stage(name) for name in "abc"])  # type: ignore[misc]
+    assert seen == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_who_was_woken_is_accounted_and_its_slice_ends(slices: Slices, seen: list[object]) -> None:
+    def sleeper() -> None:
+        gevent.sleep(0)
+        slices.spend(1)
+        seen.append("sleeper")
+
+    def other() -> None:
+        slices.spend(1)
+        seen.append("other")
+
+    gevent.joinall(
+        [
+            gevent.spawn(slices.scheduler.run, sleeper, name="sleeper"),
+            gevent.spawn(slices.scheduler.run, other, name="other"),
+        ],
+        raise_error=True,
+    )
+    statistics = slices.scheduler.statistics()
+    assert statistics.forced == 2
+    assert statistics.cpu_s == {"sleeper": 1, "other": 1}
+
+
+def test_the_timer_rests_while_all_stages_wait(slices: Slices) -> None:
+    gate = Event()
+    waiting = gevent.spawn(slices.scheduler.run, gate.wait)
+    gevent.sleep(0)
+    gevent.sleep(0)
+    statistics = slices.scheduler.statistics()
+    assert (statistics.asleep, statistics.is_armed) == (1, False)
+    gate.set()
+    waiting.get()
+
+
+def test_a_wake_that_comes_while_it_is_in_line_is_kept_until_it_waits(slices: Slices, seen: list[object]) -> None:
+    """As of any greenlet that asks the hub for a switch, goes on for a while and then waits for it."""
+
+    def stage() -> None:
+        get_hub().loop.run_callback(getcurrent().switch, "the wake")
+        slices.spend(1)
+        seen.append("went on")
+        seen.append(get_hub().switch())
+
+    run_all(slices, stage)
+    assert seen == ["went on", "the wake"]
+
+
+def test_a_greenlet_that_a_stage_made_waits_in_its_place(slices: Slices, seen: list[object]) -> None:
+    """It switches to the hub without the scheduler being told; others go on all the same."""
+
+    def child() -> None:
+        gevent.sleep(0)
+        seen.append("child")
+
+    def stage() -> None:
+        greenlet(child).switch()
+        seen.append("stage")
+        slices.spend(1)
+        checkpoint()
+
+    run_all(slices, stage, lambda: seen.append("other"))
+    assert sorted(map(str, seen)) == ["child", "other", "stage"]
+    statistics = slices.scheduler.statistics()
+    assert (statistics.asleep, statistics.waiting, statistics.running) == (0, 0, None)
+
+
+def test_it_is_not_preempted_while_a_greenlet_of_its_own_runs(slices: Slices) -> None:
+    slices.scheduler.run(lambda: greenlet(lambda: slices.spend(1)).switch())
+    assert slices.scheduler.statistics().postponed == {"greenlet": 1}
+
+
+# --- being killed -----------------------------------------------------------------------------------------------------
+
+
+def rests(slices: Slices) -> bool:
+    statistics = slices.scheduler.statistics()
+    return (statistics.waiting, statistics.asleep, statistics.running) == (0, 0, None)
+
+
+def test_killed_in_line(slices: Slices, seen: list[object]) -> None:
+    victims: list[gevent.Greenlet] = []
+
+    def kills() -> None:
+        slices.spend(1)
+        assert slices.scheduler.statistics().waiting == 1
+        victims[0].kill()
+
+    killer = gevent.spawn(slices.scheduler.run, kills)
+    slices_left = gevent.spawn(slices.scheduler.run, slices.spend, 1)
+    victims.append(gevent.spawn(slices.scheduler.run, seen.append, "ran"))
+    gevent.joinall([killer, slices_left, *victims], raise_error=True)
+    assert rests(slices)
+
+
+def test_killed_before_its_first_turn(slices: Slices, seen: list[object]) -> None:
+    def uses_it_up() -> None:
+        slices.use(1)
+
+    first = gevent.spawn(slices.scheduler.run, uses_it_up)
+    victim = gevent.spawn(slices.scheduler.run, seen.append, "ran")
+    get_hub().loop.run_callback(lambda: gevent.spawn(victim.kill))
+    gevent.joinall([first, victim])
+    assert isinstance(victim.value, GreenletExit)
+    assert seen == []
+    assert rests(slices)
+
+
+def test_killed_where_it_was_preempted(slices: Slices, seen: list[object]) -> None:
+    def victim() -> None:
+        try:
+            slices.spend(1)
+        finally:
+            seen.append("cleaned up")
+            checkpoint()
+
+    dying = gevent.spawn(slices.scheduler.run, victim)
+    gevent.spawn(dying.kill)
+    gevent.joinall([dying])
+    assert isinstance(dying.value, GreenletExit)
+    assert seen == ["cleaned up"]
+    assert rests(slices)
+
+
+def test_killed_while_it_waits(slices: Slices) -> None:
+    dying = gevent.spawn(slices.scheduler.run, Event().wait)
+    gevent.sleep(0)
+    dying.kill()
+    assert rests(slices)
+    assert slices.scheduler.statistics().runs == 1
+
+
+def test_a_timeout_around_it_passes_through(slices: Slices) -> None:
+    def stage() -> None:
+        while True:
+            slices.spend(1)
+
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
+        slices.scheduler.run(stage)
+    assert rests(slices)
+
+
+def test_a_stage_that_catches_a_timeout_goes_on_under_the_scheduler(slices: Slices) -> None:
+    def stage() -> str | None:
+        with gevent.Timeout(0.001, False):
+            Event().wait()
+        slices.spend(1)
+        return slices.scheduler.statistics().running
+
+    assert slices.scheduler.run(stage, name="stage") == "stage"
+    assert slices.scheduler.statistics().forced == 1
+
+
+def test_closing_wakes_who_is_in_line(slices: Slices, seen: list[object]) -> None:
+    def closes() -> None:
+        slices.use(1)
+        gevent.sleep(0)
+        slices.scheduler.close()
+        slices.scheduler.close()
+        slices.spend(1)
+        checkpoint()
+        seen.append("went on")
+
+    first = gevent.spawn(slices.scheduler.run, closes)
+    second = gevent.spawn(slices.scheduler.run, seen.append, "ran")
+    gevent.joinall([first, second])
+    assert seen == ["went on"]
+    assert isinstance(second.exception, RuntimeError)
+    with pytest.raises(RuntimeError, match="closed"):
+        slices.scheduler.run(divmod, 7, 3)
+
+
+# --- ends by request, and none ----------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_ends_a_slice_that_is_used_up(slices: Slices, seen: list[object]) -> None:
+    def stage(name: str) -> None:
+        for part in range(2):
+            seen.append((name, part))
+            slices.use(0.5)
+            checkpoint()
+            slices.use(0.5)
+            checkpoint()
+
+    run_all(slices, lambda: stage("a"), lambda: stage("b"))
+    assert seen == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    statistics = slices.scheduler.statistics()
+    assert (statistics.voluntary, statistics.forced) == (4, 0)
+
+
+def test_a_checkpoint_outside_of_a_stage_does_nothing() -> None:
+    checkpoint()
+
+
+def test_no_preempt_keeps_slices_from_ending(slices: Slices, seen: list[object]) -> None:
+    def stage(name: str) -> None:
+        with no_preempt(), no_preempt():
+            for _ in range(2):
+                seen.append(name)
+                slices.spend(1)
+                checkpoint()
+        slices.spend(1)
+
+    run_all(slices, lambda: stage("a"), lambda: stage("b"))
+    assert seen == ["a", "a", "b", "b"]
+    statistics = slices.scheduler.statistics()
+    assert statistics.postponed == {"no_preempt": 4}
+    assert (statistics.forced, statistics.voluntary) == (2, 0)
+
+
+def test_no_preempt_outside_of_a_stage_does_nothing() -> None:
+    with no_preempt():
+        pass
+
+
+def test_a_stage_that_is_not_to_be_preempted_has_checkpoints_only(slices: Slices) -> None:
+    def stage() -> None:
+        slices.spend(1)
+        checkpoint()
+
+    slices.scheduler.run(stage, preempt=False)
+    statistics = slices.scheduler.statistics()
+    assert statistics.postponed == {"no_preempt": 1}
+    assert (statistics.forced, statistics.voluntary) == (0, 1)
+
+
+def test_a_postponed_end_is_tried_again_soon_and_then_less_often(slices: Slices) -> None:
+    waits: list[float] = []
+
+    def stage() -> None:
+        slices.use(1)
+        with no_preempt():
+            for _ in range(14):
+                slices.tick()
+                waits.append(slices.timer.armed_s)
+
+    slices.scheduler.run(stage)
+    assert waits[:4] == pytest.approx([0.0001, 0.0002, 0.0004, 0.0008], abs=1e-8)
+    assert waits[-1] == 0.25
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+def test_inside_of_a_c_function_it_only_asks_to_be_called_again(slices: Slices) -> None:
+    """raise_signal calls the handler itself, before it returns."""
+    calls: list[object] = []
+
+    class Trap:
+        def __index__(self) -> int:
+            calls.append(slices.scheduler.statistics().forced)
+            return SIGNAL
+
+    def stage() -> None:
+        slices.use(1)
+        signal.raise_signal(SIGNAL), calls.append(slices.scheduler.statistics().forced)
+
+    slices.scheduler.run(stage)
+    assert calls == [1]
+
+
+def test_a_handler_that_was_due_too_is_not_cut_in_two(slices: Slices, seen: list[object]) -> None:
+    def handler(_number: int, _frame: object) -> None:
+        seen.append("handler begins")
+        seen.append("handler ends")
+
+    def stage() -> None:
+        slices.use(1)
+        both_at_once(signal.SIGWINCH)
+        seen.append("stage goes on")
+
+    def other() -> None:
+        seen.append("other")
+
+    before = signal.signal(signal.SIGWINCH, handler)
+    try:
+        first, second = gevent.spawn(slices.scheduler.run, stage), gevent.spawn(slices.scheduler.run, other)
+        gevent.joinall([first, second], raise_error=True)
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+    assert seen[:2] == ["handler begins", "handler ends"]
+    assert slices.scheduler.statistics().postponed == {"signal": 1}
+
+
+def both_at_once(other: signal.Signals) -> None:
+    """The slice's signal and one with a higher number, found in the same look."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL, other})
+    signal.raise_signal(SIGNAL)
+    signal.raise_signal(other)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {SIGNAL, other})
+
+
+# --- budgets ----------------------------------------------------------------------------------------------------------
+
+
+def test_beyond_its_budget_a_stage_times_out_inside(slices: Slices, seen: list[object]) -> None:
+    def stage() -> None:
+        try:
+            while True:
+                slices.spend(1)
+        except StageTimeout as error:
+            seen.append(str(error))
+            raise
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, name="greedy", cpu_budget_s=2.5)
+    assert seen == ["greedy used 3.000 s of CPU time; its budget is 2.5 s"]
+    assert slices.scheduler.statistics().timeouts == 1
+
+
+def test_who_swallows_it_gets_it_again_and_is_reported(slices: Slices, seen: list[object]) -> None:
+    def stage() -> str:
+        for _ in range(5):
+            try:
+                slices.spend(1)
+            except BaseException as error:
+                seen.append(type(error))
+        return "as if nothing had been"
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, cpu_budget_s=1.5)
+    assert seen == [StageTimeout] * 4
+
+
+def test_who_swallows_it_does_not_hold_the_hub(slices: Slices, seen: list[object]) -> None:
+    def stage() -> None:
+        for _ in range(3):
+            try:
+                slices.spend(1)
+            except StageTimeout:
+                seen.append("swallowed")
+
+    def ticker() -> None:
+        for _ in range(3):
+            gevent.sleep(0.000001)
+            seen.append("polled")
+
+    running = gevent.spawn(slices.scheduler.run, stage, cpu_budget_s=0.5)
+    gevent.joinall([gevent.spawn(ticker), running])
+    assert seen == ["polled", "swallowed"] * 3
+    assert isinstance(running.exception, StageTimeout)
+
+
+def test_what_it_raises_instead_is_the_cause(slices: Slices) -> None:
+    def stage() -> None:
+        try:
+            slices.spend(1)
+        except StageTimeout:
+            raise KeyError("instead") from None
+
+    with pytest.raises(StageTimeout) as caught:
+        slices.scheduler.run(stage, cpu_budget_s=0.5)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_one_c_function_that_used_more_than_the_budget_is_reported(slices: Slices) -> None:
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(slices.use, 3, cpu_budget_s=2)
+
+
+def test_killing_it_is_not_hidden_by_its_budget(slices: Slices) -> None:
+    def stage() -> None:
+        slices.use(3)
+        raise GreenletExit
+
+    with pytest.raises(GreenletExit):
+        slices.scheduler.run(stage, cpu_budget_s=2)
+
+
+def test_time_in_line_and_asleep_costs_no_budget(slices: Slices) -> None:
+    def stage() -> None:
+        slices.spend(1)
+        gevent.sleep(0)
+        slices.spend(1)
+
+    running = [gevent.spawn(slices.scheduler.run, stage, cpu_budget_s=2) for _ in range(4)]
+    gevent.joinall(running, raise_error=True)
+
+
+def test_the_budget_holds_without_preemption(slices: Slices) -> None:
+    def stage() -> None:
+        while True:
+            slices.spend(1)
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, preempt=False, cpu_budget_s=3)
+
+
+def test_the_budget_is_raised_at_checkpoints_too(slices: Slices) -> None:
+    def stage() -> None:
+        while True:
+            slices.use(1)
+            checkpoint()
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, cpu_budget_s=3)
+
+
+def test_in_no_preempt_the_budget_has_a_second_s_patience(slices: Slices, seen: list[object]) -> None:
+    def stage() -> None:
+        with no_preempt():
+            while True:
+                slices.spend(0.5)
+                seen.append(slices.cpu_s)
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, cpu_budget_s=2)
+    assert seen == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+def test_a_stage_s_own_greenlet_uses_its_budget(slices: Slices) -> None:
+    def endless() -> None:
+        while True:
+            slices.spend(1)
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(lambda: greenlet(endless).switch(), cpu_budget_s=2)
+
+
+def test_statistics_name_the_longest_stretch(slices: Slices) -> None:
+    slices.scheduler.run(slices.use, 0.5, name="short")
+    slices.scheduler.run(slices.use, 7, name="long")
+    longest = slices.scheduler.statistics().longest
+    assert longest is not None
+    assert (longest.seconds, longest.name) == (7, "long")
+
+
+def test_a_function_s_own_name_is_its_name(slices: Slices) -> None:
+    slices.scheduler.run(sys.getrecursionlimit)
+    assert list(slices.scheduler.statistics().cpu_s) == ["getrecursionlimit"]
+    assert isinstance(slices.scheduler, Scheduler)

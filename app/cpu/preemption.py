@@ -1,0 +1,195 @@
+"""Preemption: what becomes of a timer's tick, which finds a run that has not given up the core by itself.
+
+The law:
+
+- The slice is not ended on the first call of the signal's handler: that one asks for another call, at once. By then
+  the interpreter has run all other handlers that were due, and is between two instructions. The first call may have
+  come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream does).
+- It is ended where the stack says that it can be (app.cpu.safe_points), the run's own greenlet runs, and
+  no `no_preempt()` is in force. Else the tick comes again: after 0.1 ms, 0.2 ms, ... up to a quarter of a slice.
+- A run that is over its budget gets StageTimeout when its next slice begins, so that the hub polls before, however
+  often that is swallowed. Where its slice can't be ended, it is raised all the same if that does no harm.
+- A tick that finds nobody running, or comes too early, changes nothing. So the timer may stay set when a run ends
+  before its slice does; it is put to rest before the hub polls.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Protocol
+
+from greenlet import getcurrent, greenlet
+
+from app.cpu.clock import Clock
+from app.cpu.run import Run
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints
+from app.cpu.slice_timer import OnTick, Timer
+
+_RETRY_S = 0.0001
+
+# A second call that comes later than this after the first, at the same place, may be inside of a C function.
+_PROMPT_S = 0.0002
+
+# Over budget where an exception does some harm: after so much more CPU time StageTimeout is raised there.
+_PATIENCE_S = 1.0
+
+
+class Core(Protocol):
+    """What the scheduler gives away one slice at a time."""
+
+    @property
+    def current(self) -> Run | None:
+        """The run that has the core."""
+
+    def has_left(self, run: Run) -> None:
+        """It has the core by our account, and yet another greenlet runs. Does not yield."""
+
+    def next_slice(self, run: Run) -> None:
+        """End the slice of the run, which is the caller's. Yields; raises StageTimeout when it is over its budget."""
+
+
+class Preemption:
+    """Of one scheduler.
+
+    boundary, passing  see app.cpu.safe_points
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        timer: Callable[[OnTick], Timer],
+        clock: Clock,
+        slice_s: float,
+        boundary: CodeType,
+        passing: tuple[CodeType, ...],
+    ) -> None:
+        self._core = core
+        self._timer = timer(self._on_tick)
+        self._now_s, self._cpu_s = clock
+        self._longest_retry_s = slice_s / 4
+        self._safe_points = SafePoints(boundary, passing)
+        # Mutable: changed by the handler, and between two slices.
+        self._tick_s = 0.0  # when the timer will tick; in the past when it has
+        self._retry_s = _RETRY_S
+        self._asked: tuple[int, int] | None = None  # where the handler asked to be called again
+        self._asked_s = 0.0  # and when
+        self._owes_scan = False
+        self.forced = 0
+        self.postponed: defaultdict[str, int] = defaultdict(int)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the timer will tick."""
+        return self._timer.remaining_s() > 0
+
+    def began(self, slice_ends_s: float, now_s: float) -> None:
+        """A run has got the core, until that time."""
+        self._asked = None
+        self._retry_s = _RETRY_S
+        self._tick_by(slice_ends_s, now_s)
+
+    def rest(self) -> None:
+        """Nobody runs, and nobody is about to."""
+        self._tick_s = 0.0
+        self._timer.disarm()
+
+    def finish_scan(self) -> None:
+        """In the hub, soon after a slice was ended. A handler that switched away has left those undone that were due
+        after it: have them looked for.
+        """
+        if self._owes_scan:
+            self._owes_scan = False
+            self._timer.call_again()
+
+    def close(self) -> None:
+        """Tick no more."""
+        self._timer.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the timer is the parent's."""
+        self._timer.abandon()
+
+    def _tick_by(self, at_s: float, now_s: float) -> None:
+        """Have the timer tick then. If it is set for an earlier moment, that tick sets it again: setting it costs as
+        much as beginning and ending a run does.
+        """
+        if not now_s < self._tick_s <= at_s:
+            self._tick_s = at_s
+            self._timer.arm(at_s - now_s)
+
+    def _on_tick(self, frame: FrameType | None) -> None:
+        """The signal's handler, in whatever greenlet the main thread is at."""
+        self._tick_s = 0.0
+        run = self._core.current
+        if run is None:
+            return
+        me = getcurrent()
+        if me is not run.greenlet and not _is_below(me, run.greenlet):
+            self._core.has_left(run)
+            return
+        now_s = self._now_s()
+        if now_s < run.slice_ends_s:
+            self._tick_by(run.slice_ends_s, now_s)
+        elif me is not run.greenlet:
+            self._stay(run, now_s, "greenlet", self._safe_points.hazard(frame))
+        elif run.holds:
+            self._stay(run, now_s, "no_preempt", self._safe_points.hazard(frame))
+        elif self._asked is None:
+            self._ask(frame, now_s)
+        else:
+            self._answer(run, frame, now_s)
+
+    def _ask(self, frame: FrameType | None, now_s: float) -> None:
+        """The first call: be called again when this one is over, and all other handlers that are due."""
+        self._asked, self._asked_s = _place(frame), now_s
+        self._timer.call_again()
+
+    def _answer(self, run: Run, frame: FrameType | None, now_s: float) -> None:
+        """The second call, if this is it."""
+        if _place(frame) == self._asked and now_s - self._asked_s > _PROMPT_S:
+            # Nothing was done meanwhile, and yet time has passed: a C function that looks for signals.
+            self._raise_if_over(run, self._safe_points.hazard(frame))
+            self._ask(frame, now_s)
+        elif frame is not None and _place(frame.f_back) == self._asked:
+            # On top of where we asked, so in a handler that was due after us.
+            self._stay(run, now_s, "signal", "signal")
+        elif hazard := self._safe_points.hazard(frame):
+            self._stay(run, now_s, hazard, hazard)
+        else:
+            self.forced += 1
+            self._owes_scan = True
+            self._core.next_slice(run)
+
+    def _stay(self, run: Run, now_s: float, reason: str, hazard: str | None) -> None:
+        """The slice can't be ended here: try again soon."""
+        self.postponed[reason] += 1
+        self._asked = None
+        self._tick_by(now_s + self._retry_s, now_s)
+        self._retry_s = min(self._retry_s * 2, self._longest_retry_s)
+        self._raise_if_over(run, hazard)
+
+    def _raise_if_over(self, run: Run, hazard: str | None) -> None:
+        """Raise StageTimeout here, if the budget is used up. Where that could leave something half done, as an import
+        or what is in `no_preempt()`, it is better to get out of there first: that has a while.
+        """
+        if run.cpu_budget_s is None or hazard in NO_PLACE_TO_RAISE:
+            return
+        used_s = run.used_s + self._cpu_s() - run.cpu_began_s
+        is_patient = hazard is not None or run.holds > run.base_holds
+        if used_s > run.cpu_budget_s + (_PATIENCE_S if is_patient else 0):
+            raise run.timeout(used_s)
+
+
+def _place(frame: FrameType | None) -> tuple[int, int]:
+    """Where a stack's top is. Keeps no reference: what lives in the frame shall die when it would have died."""
+    return (id(frame), frame.f_lasti) if frame is not None else (0, 0)
+
+
+def _is_below(me: greenlet, stage: greenlet) -> bool:
+    """Whether a stage made this greenlet, so that it runs in the stage's place."""
+    above: greenlet | None = me
+    while above is not None and above is not stage:
+        above = above.parent
+    return above is not None
