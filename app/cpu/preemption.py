@@ -132,8 +132,6 @@ class Preemption:
         now_s = self._now_s()
         if now_s < run.slice_ends_s:
             self._tick_by(run.slice_ends_s, now_s)
-        elif me is not run.greenlet:
-            self._stay(run, now_s, "greenlet", self._safe_points.hazard(frame))
         elif run.holds:
             self._stay(run, now_s, "no_preempt", self._safe_points.hazard(frame))
         elif self._asked is None:

@@ -130,9 +130,9 @@ class SafePoints:
 
     def _hazard_on_stack(self, frame: FrameType | None) -> str | None:
         boundary, verdicts = self._boundary, self._verdicts
-        if frame is None or id(frame.f_code) in self._passing:
-            return "percore"
         for _ in range(_UNMARKED_DEPTH):
+            if frame is None:
+                return "greenlet"
             code = frame.f_code
             if code is boundary:
                 return None
@@ -141,8 +141,6 @@ class SafePoints:
             if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
                 return verdict if verdict is not _STREAM else "io"
             frame = frame.f_back
-            if frame is None:
-                return "greenlet"
         return self._hazard_deep(frame)
 
     def _hazard_deep(self, frame: FrameType | None) -> str | None:

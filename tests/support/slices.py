@@ -43,12 +43,14 @@ class Slices:
 
 
 class ManualTimer(SliceTimer):
-    """Never rings by itself. armed_s: for how long it is armed, 0 when it is not."""
+    """Never rings by itself. armed_s: for how long it is armed, 0 when it is not; settings: times that it was set."""
 
     armed_s = 0.0
+    settings = 0
 
     def _set(self, after_ns: int) -> None:
         self.armed_s = after_ns / 1e9
+        self.settings += 1
 
     def remaining_s(self) -> float:
         return self.armed_s

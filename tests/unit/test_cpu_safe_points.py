@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import importlib
 import io
 import logging
 import os
@@ -136,8 +135,12 @@ def test_an_import(between: Between, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "percore_half_done.py").write_text("import sys\nsys.percore_tick()\nvalue = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "percore_tick", between.tick, raising=False)
+
+    def stage() -> None:
+        import percore_half_done  # type: ignore[import-not-found]  # noqa: F401
+
     try:
-        assert between.run(lambda: importlib.import_module("percore_half_done")) == {"import": 1}
+        assert between.run(stage) == {"import": 1}
     finally:
         sys.modules.pop("percore_half_done", None)
     assert not between.was_cut
@@ -322,13 +325,15 @@ def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices) -> None
             signal.raise_signal(signal.SIGWINCH)
         seen.append("stage goes on")
 
+    scheduler = slices.scheduler
     before = signal.signal(signal.SIGWINCH, lambda *_: seen.append("handler"))
     try:
-        slices.scheduler.run(stage)
+        stages = [gevent.spawn(scheduler.run, stage), gevent.spawn(scheduler.run, seen.append, "other stage")]
+        gevent.joinall(stages, raise_error=True)
     finally:
         signal.signal(signal.SIGWINCH, before)
-    assert seen == ["handler", "stage goes on"]
-    assert slices.scheduler.statistics().forced == 1
+    assert seen == ["handler", "other stage", "stage goes on"]
+    assert scheduler.statistics().forced == 1
 
 
 @contextmanager
@@ -400,6 +405,26 @@ def test_a_hazard_is_found_at_any_depth_again_and_again(below: int, above: int) 
 
     boundary(lambda: (dive(100, look), dive(below, lambda: unsafe(lambda: dive(above, look_twice))), dive(100, look)))
     assert found == [None, "threading", "threading", None]
+
+
+def test_a_generator_s_callers_are_looked_at_again() -> None:
+    """It may have been taken up by somebody else since."""
+    points = SafePoints(boundary.__code__)
+    found: list[str | None] = []
+
+    def chain(depth: int) -> Generator[None, None, None]:
+        inner = chain(depth - 1) if depth else None
+        for _ in range(2):
+            if inner is None:
+                dive(70, lambda: found.append(points.hazard(sys._getframe())))
+            else:
+                next(inner)
+            yield
+
+    running = chain(200)
+    boundary(lambda: next(running))
+    boundary(lambda: unsafe(lambda: next(running)))
+    assert found == [None, "threading"]
 
 
 def test_deep_frames_are_looked_at_once() -> None:

@@ -171,6 +171,29 @@ def test_nothing_is_armed_while_nothing_runs(slices: Slices) -> None:
     assert not slices.scheduler.statistics().is_armed
 
 
+def test_the_timer_is_set_once_for_many_short_stages(slices: Slices) -> None:
+    for _ in range(4):
+        slices.scheduler.run(slices.use, 0.125)
+    assert slices.timer.settings == 1
+    gevent.sleep(0)
+    assert slices.timer.settings == 2
+    assert slices.timer.armed_s == 0
+    armed_s = slices.scheduler.run(lambda: slices.timer.armed_s)
+    assert armed_s == 0.5  # what is left until the hub polls
+
+
+def test_who_comes_last_is_last_though_there_is_time_left(slices: Slices, seen: list[object]) -> None:
+    def comes_by_io() -> None:
+        gevent.sleep(0.000001)
+        slices.scheduler.run(seen.append, "last")
+
+    comes = gevent.spawn(comes_by_io)
+    first = gevent.spawn(slices.scheduler.run, slices.use, 1)
+    second = gevent.spawn(slices.scheduler.run, seen.append, "in line")
+    gevent.joinall([first, second, comes], raise_error=True)
+    assert seen == ["in line", "last"]
+
+
 # --- stages that wait -------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +252,23 @@ def test_who_was_woken_is_accounted_and_its_slice_ends(slices: Slices, seen: lis
     assert statistics.cpu_s == {"sleeper": 1, "other": 1}
 
 
+def test_who_is_woken_gets_a_little_at_least(slices: Slices) -> None:
+    gate = Event()
+
+    def uses_it_up() -> None:
+        gate.set()
+        gevent.sleep(0)
+        slices.use(1)
+
+    def woken() -> float:
+        gate.wait()
+        return slices.timer.armed_s
+
+    waits = gevent.spawn(slices.scheduler.run, woken)
+    gevent.spawn(slices.scheduler.run, uses_it_up)
+    assert waits.get() > 0.09
+
+
 def test_the_timer_rests_while_all_stages_wait(slices: Slices) -> None:
     gate = Event()
     waiting = gevent.spawn(slices.scheduler.run, gate.wait)
@@ -253,6 +293,30 @@ def test_a_wake_that_comes_while_it_is_in_line_is_kept_until_it_waits(slices: Sl
     assert seen == ["went on", "the wake"]
 
 
+def test_who_waits_behind_our_back_is_found_out_by_the_tick(slices: Slices, seen: list[object]) -> None:
+    gate = Event()
+
+    def in_hub() -> None:
+        slices.spend(1)
+
+    def waits() -> None:
+        get_hub().loop.run_callback(in_hub)
+        gate.wait()
+
+    def stage() -> None:
+        slices.spend(1)
+        greenlet(waits).switch()
+
+    def opens() -> None:
+        slices.spend(1)
+        gate.set()
+        seen.append("opened")
+
+    first, second = gevent.spawn(slices.scheduler.run, stage), gevent.spawn(slices.scheduler.run, opens)
+    gevent.joinall([first, second], timeout=20, raise_error=True)
+    assert seen == ["opened"]
+
+
 def test_a_greenlet_that_a_stage_made_waits_in_its_place(slices: Slices, seen: list[object]) -> None:
     """It switches to the hub without the scheduler being told; others go on all the same."""
 
@@ -270,6 +334,45 @@ def test_a_greenlet_that_a_stage_made_waits_in_its_place(slices: Slices, seen: l
     assert sorted(map(str, seen)) == ["child", "other", "stage"]
     statistics = slices.scheduler.statistics()
     assert (statistics.asleep, statistics.waiting, statistics.running) == (0, 0, None)
+
+
+def in_a_greenlet_of_its_own(slices: Slices, waits: Callable[[], object]) -> Callable[[], None]:
+    def stage() -> None:
+        slices.use(0.25)
+        greenlet(waits).switch()
+
+    return stage
+
+
+def test_a_stage_that_left_unseen_is_accounted_when_another_begins(slices: Slices) -> None:
+    scheduler = slices.scheduler
+    scheduler.run(in_a_greenlet_of_its_own(slices, lambda: scheduler.run(slices.use, 0.5)), name="left")
+    assert scheduler.statistics().cpu_s == {"left": 0.25, "Slices.use": 0.5}
+
+
+def test_a_stage_that_left_unseen_is_accounted_at_the_next_turn(slices: Slices) -> None:
+    def leaves() -> None:
+        slices.spend(1)
+        in_a_greenlet_of_its_own(slices, lambda: gevent.sleep(0.000001))()
+
+    one = gevent.spawn(slices.scheduler.run, leaves, name="left")
+    other = gevent.spawn(slices.scheduler.run, slices.spend, 1, name="other")
+    gevent.joinall([one, other], raise_error=True)
+    assert slices.scheduler.statistics().cpu_s == {"left": 1.25, "other": 1}
+
+
+def test_a_stage_that_left_unseen_is_accounted_when_another_is_woken(slices: Slices) -> None:
+    gate = Event()
+
+    def woken() -> None:
+        gate.wait()
+        slices.use(0.5)
+
+    one = gevent.spawn(slices.scheduler.run, woken, name="woken")
+    leaves = in_a_greenlet_of_its_own(slices, lambda: (gate.set(), gevent.sleep(0.000001)))
+    other = gevent.spawn(slices.scheduler.run, leaves, name="left")
+    gevent.joinall([one, other], raise_error=True)
+    assert slices.scheduler.statistics().cpu_s == {"woken": 0.5, "left": 0.25}
 
 
 def test_it_is_not_preempted_while_a_greenlet_of_its_own_runs(slices: Slices) -> None:
@@ -335,6 +438,15 @@ def test_killed_while_it_waits(slices: Slices) -> None:
     dying.kill()
     assert rests(slices)
     assert slices.scheduler.statistics().runs == 1
+
+
+def test_killed_behind_our_back(slices: Slices) -> None:
+    """By greenlet's own throw, past what the run has put in place of it."""
+    dying = gevent.spawn(slices.scheduler.run, Event().wait)
+    gevent.sleep(0)
+    get_hub().loop.run_callback(greenlet.throw, dying, GreenletExit)
+    dying.join()
+    assert rests(slices)
 
 
 def test_a_timeout_around_it_passes_through(slices: Slices) -> None:
@@ -613,6 +725,22 @@ def test_in_no_preempt_the_budget_has_a_second_s_patience(slices: Slices, seen: 
     with pytest.raises(StageTimeout):
         slices.scheduler.run(stage, cpu_budget_s=2)
     assert seen == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+def test_the_budget_is_not_raised_where_it_would_be_swallowed(slices: Slices, seen: list[object]) -> None:
+    class Closing:
+        def __del__(self) -> None:
+            slices.spend(9)
+            seen.append("closed")
+
+    def stage() -> None:
+        Closing()
+        slices.tick()
+        seen.append("went on")
+
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, cpu_budget_s=1)
+    assert seen == ["closed"]
 
 
 def test_a_stage_s_own_greenlet_uses_its_budget(slices: Slices) -> None:
