@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gevent import monkey
@@ -101,10 +102,8 @@ def _run(
             _perform(task, clock_s)
             done.append(task)
             del task  # the thread holds no value while it waits
-            try:
+            with suppress(Exception):  # the hub has gone, and with it whoever wanted to know
                 notify()
-            except Exception:  # noqa: S110  # the hub has gone, and with it whoever wanted to know
-                pass
     finally:
         # A function that used gevent has made a hub for this thread.
         hub = get_hub_if_exists()

@@ -20,7 +20,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import gevent
 import msgspec
@@ -132,10 +132,11 @@ class NativeThreads:
         if task.verdict is not None:
             raise task.verdict
         if task.error is not None:
+            error, task.error = task.error, None  # the frames that it comes with hold the task
             try:
-                raise task.error
+                raise error
             finally:
-                del task  # else the error would hold itself, by this frame
+                del error  # and this one holds it
         value: _T = task.value
         return value
 
