@@ -14,7 +14,7 @@ from benchmarks.cpu.pages import find_pages, unit_s
 from benchmarks.cpu.picture import picture
 from benchmarks.cpu.regimes import REGIMES, Regime, chosen, quick
 from benchmarks.cpu.rounds import Rounds, launchers
-from benchmarks.cpu.summary import disagreements, summarise
+from benchmarks.cpu.summary import disagreements, disturbances, summarise
 from benchmarks.cpu.targets import targets
 from benchmarks.fetch.cpus import client_and_origin
 from benchmarks.fetch.machine import machine, versions
@@ -98,6 +98,7 @@ def _add(figures: dict[str, Any], done: Rounds) -> None:
             "rows": msgspec.to_builtins(rows),
             "targets": msgspec.to_builtins(targets(regime.name, rows, figures["slice_s"])),
             "disagreements": disagreeing,
+            "disturbances": disturbances(done.runs, {one.name for one in CONTESTANTS.values() if one.pinned}),
             # Scores have done their work: a thousand for each run.
             "runs": [msgspec.to_builtins(msgspec.structs.replace(run, scores={})) for run in done.runs],
         }

@@ -56,7 +56,7 @@ def _regime(regime: Mapping[str, Any]) -> list[str]:
         lines.append(f"{verdict}: {target['what']}: {target['got']}, to reach {target['wanted']}")
     for row in rows:
         lines += [f"{row['client']}: {complaint}" for complaint in row["complaints"]]
-    return lines + list(regime["disagreements"])
+    return [*lines, *regime["disturbances"], *regime["disagreements"]]
 
 
 def _table(title: str, columns: _Columns, rows: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> list[str]:

@@ -6,13 +6,16 @@ As in benchmarks/fetch/summary.py, a ratio is one of two runs of the same round,
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from benchmarks.cpu.lateness import BUCKETS, quantile
 from benchmarks.fetch.summary import Spread
+
+
+_UNDISTURBED = 0.9  # CPU time by time
 
 
 class Run(Struct, frozen=True):
@@ -130,6 +133,17 @@ def disagreements(runs: Iterable[Run]) -> list[str]:
             if known != score:
                 lines.setdefault(run.client, f"{run.client} scores item {number} with {score}, {who} with {known}")
     return list(lines.values())
+
+
+def disturbances(runs: Sequence[Run], pinned: Container[str]) -> list[str]:
+    """One line for each pinned client that had less of its core than it would have used: the lists leave nobody idle."""
+    lines = []
+    for client in dict.fromkeys(run.client for run in runs if run.client in pinned):
+        good = [run for run in runs if run.client == client and run.rate > 0]
+        few = [run for run in good if run.cpu_s < _UNDISTURBED * run.wall_s]
+        if few:
+            lines.append(f"{client}: others had more than a tenth of its core in {len(few)} of {len(good)} runs")
+    return lines
 
 
 def _row(client: str, runs: Sequence[Run], rates: dict[int, float], late: dict[int, float]) -> Row:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.cpu.contestants import OURS
 from benchmarks.cpu.lateness import histogram
 from benchmarks.cpu.report import table
-from benchmarks.cpu.summary import Row, Run, Tail, disagreements, summarise
+from benchmarks.cpu.summary import Row, Run, Tail, disagreements, disturbances, summarise
 from benchmarks.cpu.targets import targets
 from benchmarks.fetch.summary import Spread
 
@@ -93,6 +93,14 @@ def test_who_scores_otherwise_is_named() -> None:
     assert disagreements([one, other, third]) == ["other scores item 2 with 21, one with 20"]
 
 
+def test_who_had_too_little_of_its_core_is_named() -> None:
+    runs = [run(OURS, 0, cpu_s=0.95), run(OURS, 1, cpu_s=0.85), run(OURS, 2, cpu_s=0.2), run("threads", cpu_s=0.2)]
+    failed = Run(round=3, client=OURS, failure="no")
+    line = "percore: others had more than a tenth of its core in 2 of 3 runs"
+    assert disturbances([*runs, failed], {OURS}) == [line]
+    assert disturbances([run(OURS, cpu_s=0.95)], {OURS}) == []
+
+
 def lateness_rows(ours_s: float, theirs_s: float, ours_rate: float = 100, theirs_rate: float = 100) -> list[Row]:
     runs = [run(OURS, late_s=ours_s, rate=ours_rate), run("threads-pinned", late_s=theirs_s, rate=theirs_rate)]
     return summarise([*runs, run("in-turn", rate=100)], "in-turn", OURS)
@@ -151,6 +159,7 @@ def figures(runs: list[Run], **more: Any) -> dict[str, Any]:
         "rows": msgspec.to_builtins(rows),
         "targets": [],
         "disagreements": [],
+        "disturbances": [],
     }
     return {
         "machine": {"CPU": "a fast one"},
@@ -187,11 +196,13 @@ def test_the_table_says_what_was_reached_and_what_went_wrong() -> None:
         {"what": "max", "wanted": "<= 8 ms", "got": "9 ms", "met": False},
     ]
     failed = [Run(round=0, client="threads", failure="ended with 1: no")]
-    text = table(figures(failed, targets=reached, disagreements=["a scores item 1 otherwise"]))
+    text = table(
+        figures(failed, targets=reached, disagreements=["a scores item 1 otherwise"], disturbances=["b: others"])
+    )
     assert "\nreached: p99: 3 ms, to reach <= 4 ms\n" in text
     assert "\nNOT REACHED: max: 9 ms, to reach <= 8 ms\n" in text
     assert "\nthreads: ended with 1: no\n" in text
-    assert text.endswith("a scores item 1 otherwise\n")
+    assert text.endswith("b: others\na scores item 1 otherwise\n")
     assert lines_of("threads", text)[0] == ["-"] * 9 + ["0"]
 
 
