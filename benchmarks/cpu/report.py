@@ -27,8 +27,8 @@ def table(figures: Mapping[str, Any]) -> str:
     lines.append("versions: " + ", ".join(f"{name} {value}" for name, value in sorted(figures["versions"].items())))
     lines.append(
         f"{figures['rounds']} rounds; medians of them, min and max too. of ref: rate divided by the reference's, round "
-        "by round. CPU ms: of an item. busy: CPU time by time; where it is far below 100 %, others had the core too, and "
-        "CPU ms says more than the rate."
+        "by round. CPU ms: of an item. busy: CPU time by time; where it is far below 100 %, others had the core "
+        "too, and CPU ms says more than the rate."
     )
     lines.append(
         f"Times in milliseconds. A unit of work takes {figures['unit_s'] * 1e6:.1f} us; a slice of ours "

@@ -14,7 +14,6 @@ from msgspec import Struct
 from benchmarks.cpu.lateness import BUCKETS, quantile
 from benchmarks.fetch.summary import Spread
 
-
 _UNDISTURBED = 0.9  # CPU time by time
 
 
@@ -136,7 +135,7 @@ def disagreements(runs: Iterable[Run]) -> list[str]:
 
 
 def disturbances(runs: Sequence[Run], pinned: Container[str]) -> list[str]:
-    """One line for each pinned client that had less of its core than it would have used: the lists leave nobody idle."""
+    """One line for each pinned client that had less of its core than it would have used: no list leaves anybody idle."""
     lines = []
     for client in dict.fromkeys(run.client for run in runs if run.client in pinned):
         good = [run for run in runs if run.client == client and run.rate > 0]
