@@ -98,7 +98,7 @@ def _add(figures: dict[str, Any], done: Rounds) -> None:
             "rows": msgspec.to_builtins(rows),
             "targets": msgspec.to_builtins(targets(regime.name, rows, figures["slice_s"])),
             "disagreements": disagreeing,
-            "disturbances": disturbances(done.runs, {one.name for one in CONTESTANTS.values() if one.pinned}),
+            "disturbances": disturbances(done.runs, {one.name: one.cores for one in CONTESTANTS.values()}),
             # Scores have done their work: a thousand for each run.
             "runs": [msgspec.to_builtins(msgspec.structs.replace(run, scores={})) for run in done.runs],
         }

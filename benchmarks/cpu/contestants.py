@@ -13,10 +13,12 @@ class Contestant(FetchContestant, frozen=True):
 
     pinned   confined to the client's core; otherwise it may use all that we may
     options  after the program's name
+    cores    that it can keep busy
     """
 
     pinned: bool = True
     options: tuple[str, ...] = ()
+    cores: int = 1
 
 
 CONTESTANTS = {
@@ -31,8 +33,10 @@ CONTESTANTS = {
         Contestant("asyncio-processes", Home.PEERS, "asyncio_processes", "aiohttp on uvloop, the work in 2 processes"),
         Contestant("in-turn", Home.PROJECT, "in_turn", "limit: the work alone, one after another"),
         Contestant("pool-pinned", Home.PROJECT, "native", "a thread pool of a pinned process", options=("pinned",)),
-        Contestant("percore-threads", Home.PROJECT, "native", "ours: app.cpu.threads, pinned too", options=("wide",)),
+        Contestant(
+            "percore-threads", Home.PROJECT, "native", "ours: app.cpu.threads, pinned too", options=("wide",), cores=2
+        ),
         Contestant("batch-1", Home.PROJECT, "batch", "ours: fetch-batch, one worker", False, ("1",)),
-        Contestant("batch-2", Home.PROJECT, "batch", "ours: fetch-batch, two workers", False, ("2",)),
+        Contestant("batch-2", Home.PROJECT, "batch", "ours: fetch-batch, two workers", False, ("2",), cores=2),
     )
 }

@@ -6,7 +6,7 @@ As in benchmarks/fetch/summary.py, a ratio is one of two runs of the same round,
 from __future__ import annotations
 
 import statistics
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec import Struct
 from benchmarks.cpu.lateness import BUCKETS, quantile
 from benchmarks.fetch.summary import Spread
 
-_UNDISTURBED = 0.9  # CPU time by time
+_UNDISTURBED = 0.9  # CPU time by time and core
 
 
 class Run(Struct, frozen=True):
@@ -134,14 +134,17 @@ def disagreements(runs: Iterable[Run]) -> list[str]:
     return list(lines.values())
 
 
-def disturbances(runs: Sequence[Run], pinned: Container[str]) -> list[str]:
-    """One line for each pinned client that had less of its core than it would have used: no list leaves anybody idle."""
+def disturbances(runs: Sequence[Run], cores: Mapping[str, int]) -> list[str]:
+    """One line for each client that had less CPU time than it would have used: no list leaves anybody idle.
+
+    cores  that a client can keep busy, by name
+    """
     lines = []
-    for client in dict.fromkeys(run.client for run in runs if run.client in pinned):
+    for client in dict.fromkeys(run.client for run in runs):
         good = [run for run in runs if run.client == client and run.rate > 0]
-        few = [run for run in good if run.cpu_s < _UNDISTURBED * run.wall_s]
+        few = [run for run in good if run.cpu_s < _UNDISTURBED * cores[client] * run.wall_s]
         if few:
-            lines.append(f"{client}: others had more than a tenth of its core in {len(few)} of {len(good)} runs")
+            lines.append(f"{client}: others had more than a tenth of its CPU time in {len(few)} of {len(good)} runs")
     return lines
 
 

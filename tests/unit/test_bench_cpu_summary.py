@@ -93,12 +93,14 @@ def test_who_scores_otherwise_is_named() -> None:
     assert disagreements([one, other, third]) == ["other scores item 2 with 21, one with 20"]
 
 
-def test_who_had_too_little_of_its_core_is_named() -> None:
-    runs = [run(OURS, 0, cpu_s=0.95), run(OURS, 1, cpu_s=0.85), run(OURS, 2, cpu_s=0.2), run("threads", cpu_s=0.2)]
+def test_who_had_too_little_cpu_time_is_named() -> None:
+    runs = [run(OURS, 0, cpu_s=0.95), run(OURS, 1, cpu_s=0.85), run(OURS, 2, cpu_s=0.2), run("two", cpu_s=1.7)]
     failed = Run(round=3, client=OURS, failure="no")
-    line = "percore: others had more than a tenth of its core in 2 of 3 runs"
-    assert disturbances([*runs, failed], {OURS}) == [line]
-    assert disturbances([run(OURS, cpu_s=0.95)], {OURS}) == []
+    assert disturbances([*runs, failed], {OURS: 1, "two": 2}) == [
+        "percore: others had more than a tenth of its CPU time in 2 of 3 runs",
+        "two: others had more than a tenth of its CPU time in 1 of 1 runs",
+    ]
+    assert disturbances([run(OURS, cpu_s=0.95), run("two", cpu_s=1.9)], {OURS: 1, "two": 2}) == []
 
 
 def lateness_rows(ours_s: float, theirs_s: float, ours_rate: float = 100, theirs_rate: float = 100) -> list[Row]:
