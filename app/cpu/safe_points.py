@@ -37,8 +37,9 @@ import ssl
 import sys
 import threading
 import weakref
-from types import CodeType, FrameType, ModuleType, TracebackType
-from typing import Any
+from collections.abc import Callable
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from typing import Any, TypeVar, cast
 
 import gevent
 import greenlet
@@ -103,16 +104,27 @@ NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
 _SAFE, _STREAM = "", "stream?"
 
 
+# By id: the codes of ours that may stand between two frames of a stage.
+_passing: dict[int, CodeType] = {}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def passing(function: _F) -> _F:
+    """For a function of ours that only calls what it is given: it is no reason to postpone the end of a slice."""
+    code = cast(FunctionType, function).__code__
+    _passing[id(code)] = code
+    return function
+
+
 class SafePoints:
     """Judges frames of the thread that makes it.
 
     boundary  the code of the frame that calls a stage's function: what is below is not looked at
-    passing   the scheduler's own codes that may stand between two frames of a stage
     """
 
-    def __init__(self, boundary: CodeType, passing: tuple[CodeType, ...] = ()) -> None:
+    def __init__(self, boundary: CodeType) -> None:
         self._boundary = boundary
-        self._passing = frozenset(id(code) for code in passing)
         self._thread_dict = _thread_dict()
         # Mutable: by id, with the code itself, so that its id is nobody else's. Comparing codes would cost too much.
         self._verdicts: dict[int, tuple[str, CodeType]] = {}
@@ -172,7 +184,7 @@ class SafePoints:
         return None
 
     def _judge(self, code: CodeType) -> str:
-        verdict = _SAFE if id(code) in self._passing else _verdict(code)
+        verdict = _verdict(code)
         if len(self._verdicts) >= _VERDICTS_KEPT:
             self._verdicts.clear()
         self._verdicts[id(code)] = (verdict, code)
@@ -188,6 +200,8 @@ def _verdict_of_file(filename: str) -> str:
 
 
 def _verdict(code: CodeType) -> str:
+    if id(code) in _passing:
+        return _SAFE
     if code.co_name == "__del__":
         return "finalizer"
     verdict = _verdict_of_file(code.co_filename)
