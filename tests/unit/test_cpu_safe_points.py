@@ -110,6 +110,22 @@ def test_a_finalizer(between: Between) -> None:
     assert not between.was_cut
 
 
+def test_a_generator_that_is_being_closed(between: Between) -> None:
+    """Who drops it does not hear of what it raises: a kill would be lost."""
+
+    def closes() -> Generator[int, None, None]:
+        try:
+            yield 1
+        finally:
+            between.tick()
+
+    def stage() -> None:
+        next(closes())
+
+    assert between.run(stage) == {"generator": 1}
+    assert not between.was_cut
+
+
 def test_a_container_that_is_being_written(between: Between) -> None:
     """The interpreter notes per thread what it is writing, and takes a second writer for a loop."""
     texts: list[str] = []

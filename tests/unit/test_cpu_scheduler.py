@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -293,7 +294,8 @@ def test_a_wake_that_comes_while_it_is_in_line_is_kept_until_it_waits(slices: Sl
     assert seen == ["went on", "the wake"]
 
 
-def test_who_waits_behind_our_back_is_found_out_by_the_tick(slices: Slices, seen: list[object]) -> None:
+@pytest.mark.parametrize("is_main", [True, False])
+def test_who_waits_behind_our_back_is_found_out_by_the_tick(slices: Slices, seen: list[object], is_main: bool) -> None:
     gate = Event()
 
     def in_hub() -> None:
@@ -312,8 +314,11 @@ def test_who_waits_behind_our_back_is_found_out_by_the_tick(slices: Slices, seen
         gate.set()
         seen.append("opened")
 
-    first, second = gevent.spawn(slices.scheduler.run, stage), gevent.spawn(slices.scheduler.run, opens)
-    gevent.joinall([first, second], timeout=20, raise_error=True)
+    second = gevent.spawn(slices.scheduler.run, opens)
+    if is_main:  # which the hub is a child of
+        slices.scheduler.run(stage)
+    else:
+        gevent.joinall([gevent.spawn(slices.scheduler.run, stage), second], raise_error=True)
     assert seen == ["opened"]
 
 
@@ -807,6 +812,38 @@ def test_the_budget_is_not_raised_where_it_would_be_swallowed(slices: Slices, se
     with pytest.raises(StageTimeout):
         slices.scheduler.run(stage, cpu_budget_s=1)
     assert seen == ["closed"]
+
+
+def test_where_it_could_leave_something_half_done_the_budget_has_patience(slices: Slices) -> None:
+    """An action of a barrier is called with its lock held."""
+
+    def action() -> None:
+        slices.spend(1.5)
+        slices.spend(0.4)
+        reached.append(slices.cpu_s)
+        slices.spend(0.2)
+        reached.append(slices.cpu_s)
+
+    reached: list[float] = []
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(threading.Barrier(1, action=action).wait, cpu_budget_s=1)
+    assert reached == [1.9]
+
+
+def test_a_c_function_that_seldom_looks_for_signals_is_left_by_the_budget(slices: Slices) -> None:
+    def stage() -> None:
+        slices.use(1)
+        frame = sys._getframe().f_back
+        with no_signals():
+            for _ in range(5):
+                slices.use(0.25)
+                slices.timer.on_tick(frame)
+                reached.append(slices.cpu_s)
+
+    reached: list[float] = []
+    with pytest.raises(StageTimeout):
+        slices.scheduler.run(stage, cpu_budget_s=1.5)
+    assert reached == [1.25, 1.5]
 
 
 def test_a_stage_s_own_greenlet_uses_its_budget(slices: Slices) -> None:
