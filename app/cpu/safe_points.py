@@ -7,6 +7,7 @@ half done that other greenlets meet, and that they could not wait for:
     gc          the collector is running: it collects once at a time, and what it calls holds it up for all
     repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
     finalizer   a __del__: it runs in the middle of whatever dropped the last reference
+    generator   one that is being closed, by whatever dropped it most likely: who is killed there would not die of it
     import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
     logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
                 the hub's callbacks, finalizers
@@ -15,10 +16,10 @@ half done that other greenlets meet, and that they could not wait for:
     percore     the scheduler itself, libcurl's callbacks, signal handlers of workers
     greenlet    another one than the run's
 
-All but the first two are seen by the code objects on the stack, from where the signal found it to the run's first
-frame. What a stage calls between two frames of its own is covered, since every frame counts.
+The collector tells (gc.callbacks), and so do the thread's dictionary (Py_Repr) and the exception that is handled; all
+else is seen by the code objects on the stack, from where the signal found it to the run's first frame.
 
-Generators are no reason: a generator is only in the way of another greenlet if both use the same one, and that was as
+Generators as such are no reason: one is only in the way of another greenlet if both use the same one, and that was as
 wrong before with threads. Who shares one says `no_preempt()`.
 """
 
@@ -37,8 +38,9 @@ import ssl
 import sys
 import threading
 import weakref
-from types import CodeType, FrameType, ModuleType, TracebackType
-from typing import Any
+from collections.abc import Callable
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from typing import Any, TypeVar, cast
 
 import gevent
 import greenlet
@@ -57,7 +59,7 @@ _VERDICTS_KEPT = 10_000
 # What io's C objects call on a raw stream, a stream on its buffer, or a destructor on both.
 _STREAM_METHODS = frozenset(
     {"readinto", "readinto1", "read", "read1", "readall", "readline", "write", "writelines", "flush", "seek", "tell"}
-    | {"close", "truncate", "detach", "readable", "writable", "seekable", "fileno", "isatty", "encode", "decode"}
+    | {"close", "truncate", "detach", "readable", "writable", "seekable", "fileno", "isatty"}
 )
 
 
@@ -103,16 +105,27 @@ NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
 _SAFE, _STREAM = "", "stream?"
 
 
+# By id: the codes of ours that may stand between two frames of a stage.
+_passing: dict[int, CodeType] = {}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def passing(function: _F) -> _F:
+    """For a function of ours that only calls what it is given: it is no reason to postpone the end of a slice."""
+    code = cast(FunctionType, function).__code__
+    _passing[id(code)] = code
+    return function
+
+
 class SafePoints:
     """Judges frames of the thread that makes it.
 
     boundary  the code of the frame that calls a stage's function: what is below is not looked at
-    passing   the scheduler's own codes that may stand between two frames of a stage
     """
 
-    def __init__(self, boundary: CodeType, passing: tuple[CodeType, ...] = ()) -> None:
+    def __init__(self, boundary: CodeType) -> None:
         self._boundary = boundary
-        self._passing = frozenset(id(code) for code in passing)
         self._thread_dict = _thread_dict()
         # Mutable: by id, with the code itself, so that its id is nobody else's. Comparing codes would cost too much.
         self._verdicts: dict[int, tuple[str, CodeType]] = {}
@@ -126,6 +139,8 @@ class SafePoints:
             return "gc"
         if self._thread_dict.get("Py_Repr"):  # Py_ReprEnter keeps those here that are being written
             return "repr"
+        if sys.exc_info()[0] is GeneratorExit:
+            return "generator"
         return self._hazard_on_stack(frame)
 
     def _hazard_on_stack(self, frame: FrameType | None) -> str | None:
@@ -172,7 +187,7 @@ class SafePoints:
         return None
 
     def _judge(self, code: CodeType) -> str:
-        verdict = _SAFE if id(code) in self._passing else _verdict(code)
+        verdict = _verdict(code)
         if len(self._verdicts) >= _VERDICTS_KEPT:
             self._verdicts.clear()
         self._verdicts[id(code)] = (verdict, code)
@@ -188,6 +203,8 @@ def _verdict_of_file(filename: str) -> str:
 
 
 def _verdict(code: CodeType) -> str:
+    if id(code) in _passing:
+        return _SAFE
     if code.co_name == "__del__":
         return "finalizer"
     verdict = _verdict_of_file(code.co_filename)
@@ -197,7 +214,7 @@ def _verdict(code: CodeType) -> str:
 
 
 def _is_stream_method(frame: FrameType) -> bool:
-    """Whether the frame's first argument is a stream or a codec, whose methods io calls with its lock held."""
+    """Whether the frame's first argument is a stream, whose methods io's buffers call with their lock held."""
     code = frame.f_code
     if not code.co_argcount:
         return False

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import io
 import logging
-import os
 import queue
 import signal
 import sys
-import termios
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from struct import unpack
 
 import gevent
 import gevent.util
 import pytest
 from gevent import get_hub
-from gevent.threadpool import ThreadPool
 from greenlet import greenlet
 
-from app.cpu import no_preempt
+from app.cpu import no_preempt, run_sliced
 from app.cpu.safe_points import SafePoints
 from app.cpu.slice_timer import SIGNAL
 from app.fetching.per_hub import of_this_hub
@@ -112,6 +107,22 @@ def test_a_finalizer(between: Between) -> None:
         Closing()
 
     assert between.run(stage) == {"finalizer": 1}
+    assert not between.was_cut
+
+
+def test_a_generator_that_is_being_closed(between: Between) -> None:
+    """Who drops it does not hear of what it raises: a kill would be lost."""
+
+    def closes() -> Generator[int, None, None]:
+        try:
+            yield 1
+        finally:
+            between.tick()
+
+    def stage() -> None:
+        next(closes())
+
+    assert between.run(stage) == {"generator": 1}
     assert not between.was_cut
 
 
@@ -210,38 +221,6 @@ def test_a_raw_stream_beneath_a_buffer(between: Between) -> None:
     assert between.run(write, write) == {"io": 1}
 
 
-def test_a_system_call_that_was_interrupted(between: Between) -> None:
-    """The handler is called inside of the write, with the buffer's lock held and no frame that would tell."""
-    reading, writing = os.pipe()
-    shared = io.BufferedWriter(io.FileIO(writing, "w"), 16)
-    full = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
-    main = threading.get_native_id()
-    pool = ThreadPool(1)
-
-    def interrupt_and_drain() -> None:
-        while unpack("i", fcntl.ioctl(reading, termios.FIONREAD, b"\0" * 4))[0] < full:
-            pass
-        for _ in range(3):
-            os.kill(main, SIGNAL)
-        left = 2 * (full + 1)
-        while left:
-            left -= len(os.read(reading, min(left, 1 << 16)))
-
-    def write() -> None:
-        between.slices.use(1)
-        shared.write(b"x" * (full + 1))
-        shared.flush()
-
-    draining = pool.spawn(interrupt_and_drain)
-    try:
-        between.run(write, write)
-        draining.get()
-    finally:
-        pool.kill()
-        shared.close()
-        os.close(reading)
-
-
 # --- gevent and ourselves -------------------------------------------------------------------------------------------
 
 
@@ -267,7 +246,7 @@ def test_percore(between: Between) -> None:
 
 
 def test_a_run_within_a_run_is_cut(between: Between) -> None:
-    assert between.run(lambda: between.slices.scheduler.run(between.tick)) == {}
+    assert between.run(lambda: run_sliced(between.slices.scheduler.run, between.tick)) == {}
     assert between.was_cut
 
 
