@@ -36,7 +36,7 @@ from app.cpu.safe_points import passing, watch_collector
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
 from app.cpu.statistics import NameCount, SchedulerStatistics, Stretch
 from app.errors import StageTimeout
-from app.policy.feedback import FeedbackQueue, level_of
+from app.policy.feedback import FeedbackQueue, level_of, turns_at
 
 _T = TypeVar("_T")
 
@@ -200,7 +200,10 @@ class Scheduler:
 
     def _wait_in_line(self, run: Run) -> None:
         run.state = State.IN_LINE
-        self._queue.push(run, level_of(run.used_s, self._slice_s))
+        # A slice that was ended by force counts as a whole one, though the machine may have kept some of it.
+        level = level_of(max(run.used_s, run.whole_slices * self._slice_s), self._slice_s)
+        if not self._queue.push(run, level, goes_on=0 < run.turns < turns_at(level)):
+            run.turns = 0
         self._plan_turn()
         try:
             # Not hub.switch(): it would call switch_out, which is for those who wait.
@@ -330,6 +333,8 @@ class Scheduler:
 
     def next_slice(self, run: Run) -> None:
         self._end(run)
+        run.whole_slices += 1
+        run.turns += 1
         if not self._is_closed:
             self._wait_in_line(run)
         if run.is_over_budget:
