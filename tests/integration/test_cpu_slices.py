@@ -379,6 +379,19 @@ if where == "child":
 ran_in.append("all may end")
 gevent.joinall(in_line, raise_error=True)
 assert ran_in[1:] == [os.getpid()] * 2
+
+# And where somebody else forks, who is in line has its turn in the parent only.
+ran_in.clear()
+in_line = [gevent.spawn(run_sliced, long) for _ in range(2)]
+while scheduler_of_this_hub().statistics().waiting < 2:
+    gevent.sleep(0)
+child = os.fork()
+ran_in.append("all may end")
+if not child:
+    gevent.sleep(0.01)
+    os._exit(0 if ran_in == ["all may end"] else 1)
+assert os.waitpid(child, 0)[1] == 0
+gevent.joinall(in_line, raise_error=True)
 both_are_preempted()
 print(where)
 """
