@@ -122,7 +122,7 @@ class Preemption:
         """Have the timer tick then. If it is set for an earlier moment, that tick sets it again: setting it costs as
         much as beginning and ending a run does.
         """
-        if not now_s < self._tick_s <= at_s:
+        if not now_s < self._tick_s <= at_s or not self._timer.is_heard:
             self._tick_s = at_s
             self._timer.arm(at_s - now_s)
 
