@@ -3,8 +3,11 @@
 The law:
 
 - The slice is not ended on the first call of the signal's handler: that one asks for another call, at once. By then
-  the interpreter has run all other handlers that were due, and is between two instructions. The first call may have
-  come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream does).
+  the interpreter has run all other handlers that were due.
+- A call may come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream
+  does). So the slice is ended where a loop jumps back or a function begins: there it is the interpreter itself that
+  looks for signals. Anywhere else another call is asked for, until it comes from there; or until so many have come from
+  one and the same place, so quickly, that it must be a C function's own loop that looks for signals, as that of `re`.
 - It is ended where the stack says that it can be (app.cpu.safe_points), the run's own greenlet runs, and
   no `no_preempt()` is in force. Else the tick comes again: after 0.1 ms, 0.2 ms, ... up to a quarter of a slice.
 - A run that is over its budget gets StageTimeout when its next slice begins, so that the hub polls before, however
@@ -24,14 +27,13 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.run import Run
-from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, is_between_instructions
 from app.cpu.slice_timer import OnTick, Timer
 
 _RETRY_S = 0.0001
 
-# Calls at the place of the first one come from a loop of one instruction, from a C function that looks for signals
-# itself, or from one whose system call was interrupted by another signal, by chance. Of the first two there are soon so
-# many, each so soon after the one before.
+# Calls from one place come from a C function that looks for signals itself, or from one whose system call was
+# interrupted by another signal, by chance. Of the first there are soon so many, each so soon after the one before.
 _PROMPT_S = 0.0002
 _PROMPT_CALLS = 4
 
@@ -156,22 +158,29 @@ class Preemption:
         """A further call, for which we have asked, or not."""
         is_prompt = now_s - self._asked_s < _PROMPT_S
         self._asked_s = now_s
-        if _place(frame) == self._asked and (not is_prompt or self._answers < _PROMPT_CALLS):
-            self._answers = self._answers + 1 if is_prompt else 0
-            hazard = self._safe_points.hazard(frame)
-            if is_prompt or not self._is_over(run, hazard):
-                self._timer.call_again()
-            else:
-                self._stay(run, now_s, "c function", hazard)
-        elif frame is not None and _place(frame.f_back) == self._asked:
+        if frame is not None and _place(frame.f_back) == self._asked:
             # On top of where we asked, so in a handler that was due after us.
             self._stay(run, now_s, "signal", "signal")
         elif hazard := self._safe_points.hazard(frame):
             self._stay(run, now_s, hazard, hazard)
+        elif is_between_instructions(frame):
+            self._switch(run)
+        elif _place(frame) != self._asked:
+            # It has come on, and may be inside of the next C function already.
+            self._ask(frame, now_s)
+        elif not is_prompt and self._is_over(run, None):
+            self._stay(run, now_s, "c function", None)
         else:
-            self.forced += 1
-            self._owes_scan = True
-            self._core.next_slice(run)
+            self._answers = self._answers + 1 if is_prompt else 0
+            if self._answers > _PROMPT_CALLS:
+                self._switch(run)
+            else:
+                self._timer.call_again()
+
+    def _switch(self, run: Run) -> None:
+        self.forced += 1
+        self._owes_scan = True
+        self._core.next_slice(run)
 
     def _is_of(self, run: Run, me: greenlet) -> bool:
         """Whether it is the run's greenlet, or one that runs in its place because it was made there."""

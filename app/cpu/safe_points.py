@@ -26,6 +26,7 @@ wrong before with threads. Who shares one says `no_preempt()`.
 from __future__ import annotations
 
 import ctypes
+import dis
 import functools
 import gc
 import importlib
@@ -103,6 +104,19 @@ _BY_FILE = {
 NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
 
 _SAFE, _STREAM = "", "stream?"
+
+# Where the interpreter looks for signals by itself and nothing else is done: backward jumps, and the beginning of
+# functions (and of generators' further parts). After a call it looks too, but so may what was called.
+_LOOKING = frozenset(
+    code
+    for name, code in dis.opmap.items()
+    if name == "RESUME" or ("JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name)
+)
+
+
+def is_between_instructions(frame: FrameType | None) -> bool:
+    """Whether it is the interpreter that called a signal's handler in this frame, and no C function that it was in."""
+    return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _LOOKING
 
 
 # By id: the codes of ours that may stand between two frames of a stage.

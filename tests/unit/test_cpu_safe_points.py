@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import io
 import logging
@@ -13,6 +14,8 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import gevent.util
@@ -21,7 +24,7 @@ from gevent import get_hub
 from greenlet import greenlet
 
 from app.cpu import no_preempt, run_sliced
-from app.cpu.safe_points import SafePoints
+from app.cpu.safe_points import SafePoints, is_between_instructions
 from app.cpu.slice_timer import SIGNAL
 from app.fetching.per_hub import of_this_hub
 from tests.support.slices import Slices
@@ -291,8 +294,10 @@ def test_another_greenlet_than_a_stage_s(slices: Slices) -> None:
 # --- signals that come together -------------------------------------------------------------------------------------
 
 
-def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices) -> None:
+def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is found in the very look in which the slice ends is handled before anybody's next slice."""
+    # Both come in the same look here, after a call; else they would have to come just as a loop jumps back.
+    monkeypatch.setattr("app.cpu.preemption.is_between_instructions", lambda frame: True)
     seen: list[str] = []
 
     def stage() -> None:
@@ -445,3 +450,42 @@ def test_marks_keep_nothing_alive() -> None:
 
     boundary(lambda: holds(300))
     assert [one() for one in kept] == [None] * 301
+
+
+# --- where the interpreter itself looks ------------------------------------------------------------------------------
+
+
+def looks_of(stage: Callable[[], object]) -> set[bool]:
+    """Whether each place at which a signal's handler was called in `stage` is one where the interpreter looks."""
+    found: set[bool] = set()
+    before = signal.signal(signal.SIGUSR2, lambda _, frame: found.add(is_between_instructions(frame)))
+    try:
+        stage()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    return found
+
+
+def test_after_a_call_it_may_have_been_the_callee_that_looked() -> None:
+    assert looks_of(lambda: signal.raise_signal(signal.SIGUSR2)) == {False}
+
+
+def test_a_jump_back_and_a_functions_beginning_are_the_interpreters_own_looks() -> None:
+    def loop(items: list[int]) -> int:
+        total = 0
+        for item in items:
+            while item > 0:
+                item -= 1
+                total += len(items)
+        return total
+
+    code: Any = loop.__code__
+    looks: dict[str, bool] = {}
+    for instruction in dis.get_instructions(code):
+        frame: Any = SimpleNamespace(f_code=code, f_lasti=instruction.offset)
+        looks[instruction.opname] = is_between_instructions(frame)
+    looking = {name for name, does in looks.items() if does}
+    assert "RESUME" in looking
+    assert any("JUMP_BACKWARD" in name for name in looking)
+    assert all(name == "RESUME" or "JUMP_BACKWARD" in name for name in looking)
+    assert {"CALL", "FOR_ITER", "BINARY_OP"} <= looks.keys() - looking
