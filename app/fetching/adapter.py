@@ -49,13 +49,14 @@ class CurlAdapter(HTTPAdapter):
     policy                which addresses may be contacted; None is all of them, as with requests
     http                  the best version of HTTP to offer: "1.1", "2" (by ALPN) or "3"
     max_idle_connections  kept for later, all origins together, by each hub and policy; the first adapter decides
+    tls_groups            key exchange groups to offer, such as "X25519:P-256"; "" leaves it to OpenSSL
 
     Hooks of HTTPAdapter that a subclass may use as there: `add_headers` and `build_response`. What works on urllib3's
     pools (`init_poolmanager`, `max_retries`, `proxy_manager_for` and the like) has no say.
     """
 
     # What is pickled.
-    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "http", "max_idle_connections"]  # noqa: RUF012 - as it is there
+    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "http", "max_idle_connections", "tls_groups"]  # noqa: RUF012 - as it is there
 
     def __init__(
         self,
@@ -63,11 +64,13 @@ class CurlAdapter(HTTPAdapter):
         policy: AddressPolicy | None = None,
         http: HttpVersion = "2",
         max_idle_connections: int = 1024,
+        tls_groups: str = "",
     ) -> None:
         super().__init__()
         self.policy = policy or AddressPolicy.allow_all()
         self.http: HttpVersion = http
         self.max_idle_connections = max_idle_connections
+        self.tls_groups = tls_groups
 
     def send(
         self,
@@ -176,6 +179,7 @@ class CurlAdapter(HTTPAdapter):
             cert=_checked_cert(cert),
             proxy=proxy,
             http=http_for(target.scheme, self.http),
+            tls_groups=self.tls_groups,
         )
 
 
