@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import importlib
 import io
 import logging
 import queue
@@ -13,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -474,6 +476,35 @@ def test_marks_keep_nothing_alive() -> None:
 
     boundary(lambda: holds(300))
     assert [one() for one in kept] == [None] * 301
+
+
+@pytest.mark.parametrize("form", ["function", "method", "partial", "object"])
+def test_somebody_elses_signal_handler(between: Between, form: str) -> None:
+    """Who sent the signal waits for what it does."""
+
+    class Called:
+        def __call__(self, *_: object) -> None:
+            between.tick()
+
+        def method(self, *_: object) -> None:
+            between.tick()
+
+    def function(*_: object) -> None:
+        between.tick()
+
+    handlers = {
+        "function": function,
+        "method": Called().method,
+        "partial": partial(function, "more"),
+        "object": Called(),
+    }
+    before = signal.signal(signal.SIGUSR2, handlers[form])
+    try:
+        postponed = between.run(lambda: signal.raise_signal(signal.SIGUSR2))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert "handler" in postponed
+    assert not between.was_cut
 
 
 # --- where the interpreter itself looks ------------------------------------------------------------------------------
