@@ -136,4 +136,5 @@ if __name__ == "__main__":
     for functions, n in ((8, 27), (100, 24)):
         throughput(functions, n)
         lateness(functions, n)
+    throughput(100, 27)
     waits()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import logging
 import queue
@@ -219,6 +220,30 @@ def test_a_raw_stream_beneath_a_buffer(between: Between) -> None:
         shared.flush()
 
     assert between.run(write, write) == {"io": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "hazard"),
+    [
+        ("importlib.util", "import"),
+        ("_weakrefset", "weakref"),
+        ("_pyio", "io"),
+        ("socket", "io"),
+        ("ssl", "io"),
+        ("greenlet", "gevent"),
+        ("app.cpu.scheduler", "percore"),
+        ("workers.drain", "percore"),
+        ("app.policy.feedback", None),
+        ("json.decoder", None),
+    ],
+)
+def test_code_is_known_by_its_file(module: str, hazard: str | None) -> None:
+    points = SafePoints(boundary.__code__)
+    found: list[str | None] = []
+    filename = str(importlib.import_module(module).__file__)
+    code = compile("look()", filename, "exec")
+    boundary(lambda: exec(code, {"look": lambda: found.append(points.hazard(sys._getframe()))}))
+    assert found == [hazard]
 
 
 # --- gevent and ourselves -------------------------------------------------------------------------------------------
