@@ -30,8 +30,8 @@ def test_who_holds_the_hub_is_to_go_elsewhere() -> None:
     [advice] = advise([worker(Held(0, {bucket_of(0.041): ENOUGH}))], SLICE_S)
     assert advice == Advice(
         "score",
-        "stage 'score' held the hub 46.9 ms at p99: give it runs_in='process' (or 'thread', if it releases the GIL), or "
-        "checkpoints",
+        "stage 'score' held the hub 46.9 ms at p99: give it runs_in='process' (or 'thread', if it releases the "
+        "GIL), or checkpoints",
     )
 
 

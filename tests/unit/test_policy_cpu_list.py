@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def test_it_reads_back(numbers: frozenset[int]) -> None:
 @given(st.frozensets(st.integers(0, 300), min_size=1, max_size=50))
 def test_its_runs_are_as_long_as_can_be(numbers: frozenset[int]) -> None:
     bounds = [part.split("-") for part in format_cpus(numbers).split(",")]
-    assert all(int(high[-1]) + 1 < int(low[0]) for high, low in zip(bounds, bounds[1:], strict=False))
+    assert all(int(high[-1]) + 1 < int(low[0]) for high, low in pairwise(bounds))
 
 
 @pytest.mark.parametrize(

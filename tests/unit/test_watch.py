@@ -88,6 +88,6 @@ def test_one_that_looks_often_enough_was_not_held_up(deadman_s: float, gap_s: fl
 @pytest.mark.parametrize("deadman_s", [0.3, 1.0, 2.0, 3.0, 60.0])
 def test_a_stuck_child_is_replaced_whatever_the_deadline(deadman_s: float) -> None:
     steps = looks(Watch(0.0), 0, deadman_s + 1, deadman_s)
-    when_s, step = next(found for found in steps if found[1] is Step.REPLACE)
+    when_s = next(when_s for when_s, step in steps if step is Step.REPLACE)
     assert deadman_s <= when_s < deadman_s + 0.5
     assert deadman_s < 1 or steps[0][1] is Step.ASK
