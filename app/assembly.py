@@ -34,6 +34,7 @@ def build_engine(settings: Settings, policy: AddressPolicy | None = None) -> Eng
         policy=policy,
         transport=settings.transport,
         http=settings.http,
+        tls_groups=settings.tls_groups,
     )
     slots = Slots(politeness_rules(settings), total=settings.concurrency)
     robots = Robots(session, slots, retries=settings.retries, timeout_s=settings.timeout_s)

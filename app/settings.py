@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
                      "" is what this process may use
     transport        "curl", libcurl on the hub, or "requests", the plain monkey-patched one
     http             the best version of HTTP to offer, with libcurl
+    tls_groups       key exchange groups to offer, with libcurl, colon-separated; "" leaves it to OpenSSL
     log_level        of Percore's own log lines
     """
 
@@ -95,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     wide_cpus: str = ""
     transport: Literal["curl", "requests"] = "curl"
     http: Literal["1.1", "2", "3"] = "2"
+    tls_groups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:_-]*$")] = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fetch, leaks, memory, start
+from benchmarks.cpu import benchmark as cpu
 
-BENCHMARKS = {"fetch": fetch, "leaks": leaks, "memory": memory, "start": start}
+BENCHMARKS = {"cpu": cpu, "fetch": fetch, "leaks": leaks, "memory": memory, "start": start}
 _INTERRUPTED = 130
 
 

@@ -3,8 +3,11 @@
 The law:
 
 - The slice is not ended on the first call of the signal's handler: that one asks for another call, at once. By then
-  the interpreter has run all other handlers that were due, and is between two instructions. The first call may have
-  come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream does).
+  the interpreter has run all other handlers that were due.
+- A call may come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream
+  does). So the slice is ended where a loop jumps back or a function begins: there it is the interpreter itself that
+  looks for signals. Anywhere else another call is asked for, until it comes from there; or until so many have come from
+  one and the same place, so quickly, that it must be a C function's own loop that looks for signals, as that of `re`.
 - It is ended where the stack says that it can be (app.cpu.safe_points), the run's own greenlet runs, and
   no `no_preempt()` is in force. Else the tick comes again: after 0.1 ms, 0.2 ms, ... up to a quarter of a slice.
 - A run that is over its budget gets StageTimeout when its next slice begins, so that the hub polls before, however
@@ -24,13 +27,15 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.run import Run
-from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, is_between_instructions
 from app.cpu.slice_timer import OnTick, Timer
 
 _RETRY_S = 0.0001
 
-# A second call that comes later than this after the first, at the same place, may be inside of a C function.
+# Calls from one place come from a C function that looks for signals itself, or from one whose system call was
+# interrupted by another signal, by chance. Of the first there are soon so many, each so soon after the one before.
 _PROMPT_S = 0.0002
+_PROMPT_CALLS = 4
 
 # Over budget where an exception does some harm: after so much more CPU time StageTimeout is raised there.
 _PATIENCE_S = 1.0
@@ -43,6 +48,10 @@ class Core(Protocol):
     def current(self) -> Run | None:
         """The run that has the core."""
 
+    @property
+    def hub(self) -> greenlet:
+        """Whose greenlets are run."""
+
     def has_left(self, run: Run) -> None:
         """It has the core by our account, and yet another greenlet runs. Does not yield."""
 
@@ -53,7 +62,7 @@ class Core(Protocol):
 class Preemption:
     """Of one scheduler.
 
-    boundary, passing  see app.cpu.safe_points
+    boundary  see app.cpu.safe_points
     """
 
     def __init__(
@@ -63,18 +72,18 @@ class Preemption:
         clock: Clock,
         slice_s: float,
         boundary: CodeType,
-        passing: tuple[CodeType, ...],
     ) -> None:
         self._core = core
         self._timer = timer(self._on_tick)
         self._now_s, self._cpu_s = clock
         self._longest_retry_s = slice_s / 4
-        self._safe_points = SafePoints(boundary, passing)
+        self._safe_points = SafePoints(boundary)
         # Mutable: changed by the handler, and between two slices.
         self._tick_s = 0.0  # when the timer will tick; in the past when it has
         self._retry_s = _RETRY_S
         self._asked: tuple[int, int] | None = None  # where the handler asked to be called again
         self._asked_s = 0.0  # and when
+        self._answers = 0  # that came from there
         self._owes_scan = False
         self.forced = 0
         self.postponed: defaultdict[str, int] = defaultdict(int)
@@ -115,7 +124,7 @@ class Preemption:
         """Have the timer tick then. If it is set for an earlier moment, that tick sets it again: setting it costs as
         much as beginning and ending a run does.
         """
-        if not now_s < self._tick_s <= at_s:
+        if not now_s < self._tick_s <= at_s or not self._timer.is_heard:
             self._tick_s = at_s
             self._timer.arm(at_s - now_s)
 
@@ -125,12 +134,13 @@ class Preemption:
         run = self._core.current
         if run is None:
             return
-        me = getcurrent()
-        if me is not run.greenlet and not _is_below(me, run.greenlet):
-            self._core.has_left(run)
-            return
         now_s = self._now_s()
-        if now_s < run.slice_ends_s:
+        if not self._is_of(run, getcurrent()):
+            if (hazard := self._safe_points.hazard(frame)) == "percore":
+                self._stay(run, now_s, hazard, hazard)  # it may be just about to be switched to
+            else:
+                self._core.has_left(run)
+        elif now_s < run.slice_ends_s:
             self._tick_by(run.slice_ends_s, now_s)
         elif run.holds:
             self._stay(run, now_s, "no_preempt", self._safe_points.hazard(frame))
@@ -141,24 +151,46 @@ class Preemption:
 
     def _ask(self, frame: FrameType | None, now_s: float) -> None:
         """The first call: be called again when this one is over, and all other handlers that are due."""
-        self._asked, self._asked_s = _place(frame), now_s
+        self._asked, self._asked_s, self._answers = _place(frame), now_s, 0
         self._timer.call_again()
 
     def _answer(self, run: Run, frame: FrameType | None, now_s: float) -> None:
-        """The second call, if this is it."""
-        if _place(frame) == self._asked and now_s - self._asked_s > _PROMPT_S:
-            # Nothing was done meanwhile, and yet time has passed: a C function that looks for signals.
-            self._raise_if_over(run, self._safe_points.hazard(frame))
-            self._ask(frame, now_s)
-        elif frame is not None and _place(frame.f_back) == self._asked:
+        """A further call, for which we have asked, or not."""
+        is_prompt = now_s - self._asked_s < _PROMPT_S
+        self._asked_s = now_s
+        if frame is not None and _place(frame.f_back) == self._asked:
             # On top of where we asked, so in a handler that was due after us.
             self._stay(run, now_s, "signal", "signal")
         elif hazard := self._safe_points.hazard(frame):
             self._stay(run, now_s, hazard, hazard)
+        elif is_between_instructions(frame):
+            self._switch(run)
+        elif _place(frame) != self._asked:
+            # It has come on, and may be inside of the next C function already.
+            self._ask(frame, now_s)
+        elif not is_prompt and self._is_over(run, None):
+            self._stay(run, now_s, "c function", None)
         else:
-            self.forced += 1
-            self._owes_scan = True
-            self._core.next_slice(run)
+            self._answers = self._answers + 1 if is_prompt else 0
+            if self._answers > _PROMPT_CALLS:
+                self._switch(run)
+            else:
+                self._timer.call_again()
+
+    def _switch(self, run: Run) -> None:
+        self.forced += 1
+        self._owes_scan = True
+        self._core.next_slice(run)
+
+    def _is_of(self, run: Run, me: greenlet) -> bool:
+        """Whether it is the run's greenlet, or one that runs in its place because it was made there."""
+        hub = self._core.hub
+        above: greenlet | None = me
+        while above is not None and above is not hub:
+            if above is run.greenlet:
+                return True
+            above = above.parent
+        return False
 
     def _stay(self, run: Run, now_s: float, reason: str, hazard: str | None) -> None:
         """The slice can't be ended here: try again soon."""
@@ -166,28 +198,22 @@ class Preemption:
         self._asked = None
         self._tick_by(now_s + self._retry_s, now_s)
         self._retry_s = min(self._retry_s * 2, self._longest_retry_s)
-        self._raise_if_over(run, hazard)
+        if self._is_over(run, hazard):
+            raise run.timeout(self._used_s(run))
 
-    def _raise_if_over(self, run: Run, hazard: str | None) -> None:
-        """Raise StageTimeout here, if the budget is used up. Where that could leave something half done, as an import
-        or what is in `no_preempt()`, it is better to get out of there first: that has a while.
+    def _is_over(self, run: Run, hazard: str | None) -> bool:
+        """Whether StageTimeout is to be raised here. Where that could leave something half done, as an import or what
+        is in `no_preempt()`, it is better to get out of there first: that has a while.
         """
         if run.cpu_budget_s is None or hazard in NO_PLACE_TO_RAISE:
-            return
-        used_s = run.used_s + self._cpu_s() - run.cpu_began_s
+            return False
         is_patient = hazard is not None or run.holds > run.base_holds
-        if used_s > run.cpu_budget_s + (_PATIENCE_S if is_patient else 0):
-            raise run.timeout(used_s)
+        return self._used_s(run) > run.cpu_budget_s + (_PATIENCE_S if is_patient else 0)
+
+    def _used_s(self, run: Run) -> float:
+        return run.used_s + self._cpu_s() - run.cpu_began_s
 
 
 def _place(frame: FrameType | None) -> tuple[int, int]:
     """Where a stack's top is. Keeps no reference: what lives in the frame shall die when it would have died."""
     return (id(frame), frame.f_lasti) if frame is not None else (0, 0)
-
-
-def _is_below(me: greenlet, stage: greenlet) -> bool:
-    """Whether a stage made this greenlet, so that it runs in the stage's place."""
-    above: greenlet | None = me
-    while above is not None and above is not stage:
-        above = above.parent
-    return above is not None

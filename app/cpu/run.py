@@ -66,6 +66,7 @@ class Run:
     used_s           CPU seconds up to the last time that it gave up the core
     slice_ends_s     on the scheduler's clock; 0 when it has no core
     began_s          when it got the core, or began to wait, on the same clock; cpu_began_s on the CPU's
+    whole_slices     slices that ended because they were used up; turns: of these, in a row
     may_wait_s       seconds that it may still wait, in all, for anything but the core; None for no limit
     patience         the timer of the wait that it is in
     """
@@ -88,7 +89,9 @@ class Run:
         "slice_ends_s",
         "state",
         "timeout_s",
+        "turns",
         "used_s",
+        "whole_slices",
     )
 
     def __init__(
@@ -106,6 +109,7 @@ class Run:
         self.cpu_budget_s = cpu_budget_s
         self.timeout_s = self.may_wait_s = timeout_s
         self.patience: Any = None
+        self.whole_slices = self.turns = 0
         self.base_holds = self.holds = 0 if preempt else 1
         self.state = State.OUTSIDE
         self.used_s = 0.0

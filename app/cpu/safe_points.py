@@ -7,24 +7,27 @@ half done that other greenlets meet, and that they could not wait for:
     gc          the collector is running: it collects once at a time, and what it calls holds it up for all
     repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
     finalizer   a __del__: it runs in the middle of whatever dropped the last reference
+    generator   one that is being closed, by whatever dropped it most likely: who is killed there would not die of it
     import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
     logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
                 the hub's callbacks, finalizers
     io          a method that the interpreter's buffered objects call, which hold their lock meanwhile: "reentrant call"
     gevent      a hub's bookkeeping under way
-    percore     the scheduler itself, libcurl's callbacks, signal handlers of workers
+    handler     a signal's: who sent the signal waits for what it does
+    percore     the scheduler itself, libcurl's callbacks, what workers do
     greenlet    another one than the run's
 
-All but the first two are seen by the code objects on the stack, from where the signal found it to the run's first
-frame. What a stage calls between two frames of its own is covered, since every frame counts.
+The collector tells (gc.callbacks), and so do the thread's dictionary (Py_Repr) and the exception that is handled; all
+else is seen by the code objects on the stack, from where the signal found it to the run's first frame.
 
-Generators are no reason: a generator is only in the way of another greenlet if both use the same one, and that was as
+Generators as such are no reason: one is only in the way of another greenlet if both use the same one, and that was as
 wrong before with threads. Who shares one says `no_preempt()`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import dis
 import functools
 import gc
 import importlib
@@ -32,13 +35,16 @@ import io
 import logging
 import os
 import queue
+import signal
 import socket
 import ssl
 import sys
 import threading
 import weakref
-from types import CodeType, FrameType, ModuleType, TracebackType
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
+from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from typing import Any, TypeVar, cast
 
 import gevent
 import greenlet
@@ -54,10 +60,16 @@ _RESUMABLE = 0x20 | 0x80 | 0x200
 
 _VERDICTS_KEPT = 10_000
 
+# signal.getsignal would look for an enumeration's member each time. Real-time signals come after ours anyhow.
+_handler_of: Callable[[int], object] = import_module("_signal").getsignal
+_NUMBERS = tuple(
+    int(number) for number in signal.valid_signals() if number < signal.SIGRTMIN and number != signal.SIGVTALRM
+)
+
 # What io's C objects call on a raw stream, a stream on its buffer, or a destructor on both.
 _STREAM_METHODS = frozenset(
     {"readinto", "readinto1", "read", "read1", "readall", "readline", "write", "writelines", "flush", "seek", "tell"}
-    | {"close", "truncate", "detach", "readable", "writable", "seekable", "fileno", "isatty", "encode", "decode"}
+    | {"close", "truncate", "detach", "readable", "writable", "seekable", "fileno", "isatty"}
 )
 
 
@@ -102,17 +114,41 @@ NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
 
 _SAFE, _STREAM = "", "stream?"
 
+# Where the interpreter looks for signals by itself and nothing else is done: backward jumps, and the beginning of
+# functions (and of generators' further parts). After a call it looks too, but so may what was called.
+_LOOKING = frozenset(
+    code
+    for name, code in dis.opmap.items()
+    if name == "RESUME" or ("JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name)
+)
+
+
+def is_between_instructions(frame: FrameType | None) -> bool:
+    """Whether it is the interpreter that called a signal's handler in this frame, and no C function that it was in."""
+    return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _LOOKING
+
+
+# By id: the codes of ours that may stand between two frames of a stage.
+_passing: dict[int, CodeType] = {}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def passing(function: _F) -> _F:
+    """For a function of ours that only calls what it is given: it is no reason to postpone the end of a slice."""
+    code = cast(FunctionType, function).__code__
+    _passing[id(code)] = code
+    return function
+
 
 class SafePoints:
     """Judges frames of the thread that makes it.
 
     boundary  the code of the frame that calls a stage's function: what is below is not looked at
-    passing   the scheduler's own codes that may stand between two frames of a stage
     """
 
-    def __init__(self, boundary: CodeType, passing: tuple[CodeType, ...] = ()) -> None:
+    def __init__(self, boundary: CodeType) -> None:
         self._boundary = boundary
-        self._passing = frozenset(id(code) for code in passing)
         self._thread_dict = _thread_dict()
         # Mutable: by id, with the code itself, so that its id is nobody else's. Comparing codes would cost too much.
         self._verdicts: dict[int, tuple[str, CodeType]] = {}
@@ -126,9 +162,11 @@ class SafePoints:
             return "gc"
         if self._thread_dict.get("Py_Repr"):  # Py_ReprEnter keeps those here that are being written
             return "repr"
-        return self._hazard_on_stack(frame)
+        if sys.exc_info()[0] is GeneratorExit:
+            return "generator"
+        return self._hazard_on_stack(frame, _handlers())
 
-    def _hazard_on_stack(self, frame: FrameType | None) -> str | None:
+    def _hazard_on_stack(self, frame: FrameType | None, handlers: set[int]) -> str | None:
         boundary, verdicts = self._boundary, self._verdicts
         for _ in range(_UNMARKED_DEPTH):
             if frame is None:
@@ -136,6 +174,8 @@ class SafePoints:
             code = frame.f_code
             if code is boundary:
                 return None
+            if id(code) in handlers:
+                return "handler"
             known = verdicts.get(id(code))
             verdict = known[0] if known is not None else self._judge(code)
             if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
@@ -172,11 +212,28 @@ class SafePoints:
         return None
 
     def _judge(self, code: CodeType) -> str:
-        verdict = _SAFE if id(code) in self._passing else _verdict(code)
+        verdict = _verdict(code)
         if len(self._verdicts) >= _VERDICTS_KEPT:
             self._verdicts.clear()
         self._verdicts[id(code)] = (verdict, code)
         return verdict
+
+
+def _handlers() -> set[int]:
+    """Ids of the codes of all installed signal handlers: whoever sent the signal waits for what one does. They are
+    looked up anew, 30 of them in 2 us, since a stage may install another at any time.
+    """
+    found = set()
+    for number in _NUMBERS:
+        handler: Any = _handler_of(number)
+        if type(handler) is not int and handler is not None:
+            while isinstance(handler, functools.partial):
+                handler = handler.func
+            handler = getattr(handler, "__func__", handler)
+            if not hasattr(handler, "__code__"):
+                handler = type(handler).__call__
+            found.add(id(getattr(handler, "__code__", None)))
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -188,6 +245,8 @@ def _verdict_of_file(filename: str) -> str:
 
 
 def _verdict(code: CodeType) -> str:
+    if id(code) in _passing:
+        return _SAFE
     if code.co_name == "__del__":
         return "finalizer"
     verdict = _verdict_of_file(code.co_filename)
@@ -197,7 +256,7 @@ def _verdict(code: CodeType) -> str:
 
 
 def _is_stream_method(frame: FrameType) -> bool:
-    """Whether the frame's first argument is a stream or a codec, whose methods io calls with its lock held."""
+    """Whether the frame's first argument is a stream, whose methods io's buffers call with their lock held."""
     code = frame.f_code
     if not code.co_argcount:
         return False

@@ -32,11 +32,11 @@ from greenlet import getcurrent, greenlet
 from app.cpu.clock import Clock
 from app.cpu.preemption import Preemption
 from app.cpu.run import Run, State, run_of_caller
-from app.cpu.safe_points import watch_collector
+from app.cpu.safe_points import passing, watch_collector
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
 from app.cpu.statistics import NameCount, SchedulerStatistics, Stretch
 from app.errors import StageTimeout
-from app.policy.feedback import FeedbackQueue, level_of
+from app.policy.feedback import FeedbackQueue, level_of, turns_at
 
 _T = TypeVar("_T")
 
@@ -71,7 +71,7 @@ class Scheduler:
         self.now_s, self._cpu_s = clock
         if timer is None:
             timer = SliceTimer if self.hub.main_hub else NoTimer
-        self._preemption = Preemption(self, timer, clock, slice_s, _call.__code__, _PASSING)
+        self._preemption = Preemption(self, timer, clock, slice_s, _call.__code__)
         self._turn_watcher = self._loop.timer(0, priority=_TURN_PRIORITY)
         # Mutable state, changed in this hub's thread only.
         self._queue: FeedbackQueue[Run] = FeedbackQueue()
@@ -85,6 +85,7 @@ class Scheduler:
         self._long_s = 1.5 * slice_s  # a slice that lasted longer was not ended in time
         self._longest_s, self._longest_name = -1.0, ""
 
+    @passing
     def run(
         self,
         function: Callable[..., _T],
@@ -199,7 +200,10 @@ class Scheduler:
 
     def _wait_in_line(self, run: Run) -> None:
         run.state = State.IN_LINE
-        self._queue.push(run, level_of(run.used_s, self._slice_s))
+        # A slice that was ended by force counts as a whole one, though the machine may have kept some of it.
+        level = level_of(max(run.used_s, run.whole_slices * self._slice_s), self._slice_s)
+        if not self._queue.push(run, level, goes_on=0 < run.turns < turns_at(level)):
+            run.turns = 0
         self._plan_turn()
         try:
             # Not hub.switch(): it would call switch_out, which is for those who wait.
@@ -329,6 +333,8 @@ class Scheduler:
 
     def next_slice(self, run: Run) -> None:
         self._end(run)
+        run.whole_slices += 1
+        run.turns += 1
         if not self._is_closed:
             self._wait_in_line(run)
         if run.is_over_budget:
@@ -349,6 +355,3 @@ def _verdict_on(run: Run) -> StageTimeout | None:
 
 def _name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-
-
-_PASSING = (Scheduler.run.__code__,)

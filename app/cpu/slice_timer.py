@@ -43,6 +43,10 @@ class Timer(Protocol):
     def arm(self, after_s: float) -> None:
         """Tick once, so many seconds from now (> 0), and at no earlier-set time any more."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether ticks still come here: False if a stage has put a handler of its own in place. `arm` mends that."""
+
     def call_again(self) -> None:
         """Call on_tick as soon as the interpreter is between two instructions. If on_tick itself asks for it, as the
         last thing that it does, that is after it has returned.
@@ -66,6 +70,10 @@ class NoTimer:
 
     def __init__(self, _on_tick: OnTick) -> None:
         pass
+
+    @property
+    def is_heard(self) -> bool:
+        return True
 
     def arm(self, after_s: float) -> None:
         pass
@@ -128,12 +136,15 @@ class SliceTimer:
             self._id = None
             raise _os_error("timer_create")
 
+    @property
+    def is_heard(self) -> bool:
+        return self._id is None or _handler_of(SIGNAL) is _on_signal
+
     def arm(self, after_s: float) -> None:
         global _last_armed
         if self._id is None:
             return
-        # A stage may have put its own in place: ours is back with the next slice.
-        if _handler_of(SIGNAL) is not _on_signal:
+        if not self.is_heard:
             signal.signal(SIGNAL, _on_signal)
         _last_armed = self
         self._set(max(1, int(after_s * 1e9)))

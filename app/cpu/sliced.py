@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from app.cpu.safe_points import passing
 from app.cpu.scheduler import DEFAULT_SLICE_S, Scheduler
 from app.fetching.per_hub import of_this_hub
 
@@ -21,6 +22,7 @@ def scheduler_of_this_hub(slice_s: float = DEFAULT_SLICE_S) -> Scheduler:
     return of_this_hub(_KEY, lambda: Scheduler(slice_s=slice_s))
 
 
+@passing
 def run_sliced(function: Callable[..., _T], *args: Any) -> _T:
     """Call the function on this hub as a worker stage is called: in slices, with I/O polled in between.
 

@@ -120,7 +120,7 @@ class NativeThreads:
         if self._closed:
             raise Draining("the native threads are closed")
         self._catch_up()
-        name = name or getattr(function, "__qualname__", None) or repr(function)
+        name = name or getattr(function, "__qualname__", None) or type(function).__qualname__
         task = Task(partial(function, *args), name, timeout_s)
         self._line[task] = None
         self._hand_over()

@@ -30,12 +30,16 @@ from urllib3.util.request import body_to_chunks
 from app.errors import FetchError, InvalidRequest
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport, Transports
+from app.fetching.head import names_header
+from app.fetching.page import Page
 from app.fetching.raw import BufferedBody, StreamedBody, raw_response
 from app.fetching.transfer import HttpVersion, Profile, http_for
 from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
+
+_BUILD_RESPONSE = HTTPAdapter.build_response
 
 
 class CurlAdapter(HTTPAdapter):
@@ -45,13 +49,14 @@ class CurlAdapter(HTTPAdapter):
     policy                which addresses may be contacted; None is all of them, as with requests
     http                  the best version of HTTP to offer: "1.1", "2" (by ALPN) or "3"
     max_idle_connections  kept for later, all origins together, by each hub and policy; the first adapter decides
+    tls_groups            key exchange groups to offer, such as "X25519:P-256"; "" leaves it to OpenSSL
 
     Hooks of HTTPAdapter that a subclass may use as there: `add_headers` and `build_response`. What works on urllib3's
     pools (`init_poolmanager`, `max_retries`, `proxy_manager_for` and the like) has no say.
     """
 
     # What is pickled.
-    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "http", "max_idle_connections"]  # noqa: RUF012 - as it is there
+    __attrs__ = [*HTTPAdapter.__attrs__, "policy", "http", "max_idle_connections", "tls_groups"]  # noqa: RUF012 - as it is there
 
     def __init__(
         self,
@@ -59,11 +64,13 @@ class CurlAdapter(HTTPAdapter):
         policy: AddressPolicy | None = None,
         http: HttpVersion = "2",
         max_idle_connections: int = 1024,
+        tls_groups: str = "",
     ) -> None:
         super().__init__()
         self.policy = policy or AddressPolicy.allow_all()
         self.http: HttpVersion = http
         self.max_idle_connections = max_idle_connections
+        self.tls_groups = tls_groups
 
     def send(
         self,
@@ -124,7 +131,14 @@ class CurlAdapter(HTTPAdapter):
             connect_timeout_s=seconds_of(limits.connect_timeout),
             read_timeout_s=seconds_of(limits.read_timeout),
         )
-        return self._response(request, answer.head, BufferedBody(answer.body, answer.error))
+        if getattr(self.build_response, "__func__", None) is not _BUILD_RESPONSE:
+            # A subclass, or somebody's mock, wants to see it made.
+            return self._response(request, answer.head, BufferedBody(answer.body, answer.error))
+        page = Page.of_answer(answer, request.method or "GET", request.url or "", lambda: request)
+        page.connection = self
+        if answer.error is not None or names_header(answer.head, b"content-encoding"):
+            page.to_decode()
+        return page
 
     def _streamed(
         self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
@@ -165,6 +179,7 @@ class CurlAdapter(HTTPAdapter):
             cert=_checked_cert(cert),
             proxy=proxy,
             http=http_for(target.scheme, self.http),
+            tls_groups=self.tls_groups,
         )
 
 

@@ -126,6 +126,7 @@ class CurlFetcher:
             http=http_for(scheme, self._adapter.http),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
             max_wire_bytes=0 if is_head else max(1, parent.max_body_bytes),
+            tls_groups=self._adapter.tls_groups,
         )
         if self._limit_bytes != parent.max_body_bytes or len(self._profiles) >= _PROFILES_KEPT:
             self._profiles = {}

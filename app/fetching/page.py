@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
+from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
@@ -84,6 +85,11 @@ class Page(requests.Response):
         """As requests.Response's. What is here already holds nothing."""
         if "raw" in self.__dict__:
             super().close()
+
+    @property
+    def is_redirect(self) -> bool:
+        """As requests.Response's, but most statuses need no look at the headers."""
+        return self.status_code in REDIRECT_STATI and super().is_redirect
 
     @property
     def body(self) -> bytes:

@@ -28,7 +28,7 @@ from app.fetching.quick_form import NotQuick, address, body_of
 from app.fetching.quick_redirects import next_sending
 from app.fetching.sending import BODILESS, Sending
 from app.fetching.steps import AdapterSteps, Steps, netrc_is_own
-from app.fetching.transfer import HttpVersion, Profile, http_for
+from app.fetching.transfer import Profile, http_for
 from app.fetching.wire_form import check_method, host_line
 
 # What a call may say and be quick. Whatever else requests knows may be there as None.
@@ -205,7 +205,7 @@ class QuickVerbs:
         try:
             target = sending.target
             adapter.policy.check_port(target.scheme, target.port)
-            profile = _profile(target.scheme, verify, adapter.http)
+            profile = _profile(target.scheme, verify, adapter)
             connect_s = read_s = None
             if timeout is not None:
                 limits = limits_of(timeout)
@@ -258,5 +258,9 @@ def _consume(page: requests.Response) -> None:
             page.raw.read(decode_content=False)
 
 
-def _profile(scheme: str, verify: Any, http: HttpVersion) -> Profile:
-    return Profile(checked_verify(verify) if scheme == "https" else True, None, "", http_for(scheme, http))
+def _profile(scheme: str, verify: Any, adapter: CurlAdapter) -> Profile:
+    return Profile(
+        verify=checked_verify(verify) if scheme == "https" else True,
+        http=http_for(scheme, adapter.http),
+        tls_groups=adapter.tls_groups,
+    )

@@ -29,6 +29,11 @@ class BufferedBody(io.BytesIO):
         self._length = len(body)
         self._error = error
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it does not break off, and nobody has begun to read it."""
+        return self._error is None and not super().closed and not self.tell()
+
     def isclosed(self) -> bool:
         """Whether all has been read. http.client's response ends itself then, and urllib3 asks for it."""
         return self.closed
@@ -123,6 +128,10 @@ class _Original:
         self._body = body
         self._method = method
 
+    def __bool__(self) -> bool:
+        """Whether it has cookies to give: requests takes the whole request apart for each one that is true."""
+        return "set-cookie" in self.msg or "set-cookie2" in self.msg
+
     def isclosed(self) -> bool:
         return self._body.closed
 
@@ -131,8 +140,8 @@ class _Original:
 
 
 class HTTPResponse(urllib3.HTTPResponse):
-    """urllib3's own, but for one thing: where it asks a brotli decoder that has failed whether there is more, it lets
-    the decoder's exception through.
+    """urllib3's own, but for two things: where it asks a brotli decoder that has failed whether there is more, it lets
+    the decoder's exception through; and it makes a way of many steps of handing out what is here already.
     """
 
     def read(self, *args: Any, **options: Any) -> bytes:
@@ -142,6 +151,12 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise _not_decoded(error) from error
 
     def stream(self, *args: Any, **options: Any) -> Iterator[bytes]:  # type: ignore[override]
+        body: Any = self._fp
+        if type(body) is BufferedBody and body.is_whole and len(args) == 1 and "content-encoding" not in self.headers:
+            while piece := body.read(*args):
+                self._fp_bytes_read += len(piece)
+                yield piece
+            return
         try:
             yield from super().stream(*args, **options)
         except brotli.error as error:

@@ -54,6 +54,7 @@ class Session(requests.Session):
                     sets a limit, `fetch` uses no proxy, since a proxy looks names up itself
     transport       "curl", or "requests" for requests' own, which needs gevent's monkey patching
     http            the best version of HTTP to offer, with "curl": "1.1", "2" (by ALPN) or "3"
+    tls_groups      key exchange groups to offer, with "curl", such as "X25519:P-256"; "" leaves it to OpenSSL
     """
 
     # What is pickled, as there; the rest is made anew.
@@ -70,6 +71,7 @@ class Session(requests.Session):
         policy: AddressPolicy | None = None,
         transport: Transport = "curl",
         http: HttpVersion = "2",
+        tls_groups: str = "",
     ) -> None:
         super().__init__()
         self.max_redirects = max_redirects
@@ -81,7 +83,8 @@ class Session(requests.Session):
         self._pools = {"pool_connections": origins, "pool_maxsize": per_origin}
         adapter: CurlAdapter | PlainAdapter
         if transport == "curl":
-            adapter = CurlAdapter(policy=self.policy, http=http, max_idle_connections=origins * per_origin)
+            idle = origins * per_origin
+            adapter = CurlAdapter(policy=self.policy, http=http, max_idle_connections=idle, tls_groups=tls_groups)
         else:
             adapter = self._plain_adapter
         self._use(adapter)

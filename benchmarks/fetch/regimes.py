@@ -69,7 +69,7 @@ REGIMES = (
         "handshakes",
         "17 KB, a new TLS connection for every fetch, verified against a full CA bundle",
         OriginKind.TLS_ONCE,
-        _ALL_HTTPS,
+        (*_ALL_HTTPS, "percore-classic"),
     ),
     Regime(
         "hosts",

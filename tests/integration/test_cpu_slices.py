@@ -118,19 +118,23 @@ def test_each_stage_has_its_own_context(scheduler: Scheduler) -> None:
     assert scheduler.statistics().forced > 0
 
 
-def test_a_stage_that_takes_our_signal_loses_it_at_its_next_slice(scheduler: Scheduler) -> None:
-    is_over = False
+def test_a_stage_that_takes_our_signal_loses_it_at_the_next_slice(scheduler: Scheduler) -> None:
+    is_looping = is_over = False
 
     def takes_it() -> None:
+        nonlocal is_looping
         signal.signal(SIGNAL, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
-        gevent.sleep(0)  # and here it gets the core anew
+        gevent.sleep(0.01)  # the other one runs, and this gets the core anew
+        is_looping = True
         while not is_over:
             pass
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def ends_it() -> None:
         nonlocal is_over
+        while not is_looping:
+            pass
         is_over = True
 
     run_both(scheduler, takes_it, ends_it)
@@ -347,6 +351,8 @@ def both_are_preempted():
 
 def forks():
     scheduler = scheduler_of_this_hub()
+    while scheduler.statistics().waiting < 2:
+        pass
     child = os.fork()
     if child:
         assert os.waitpid(child, 0)[1] == 0
@@ -357,14 +363,35 @@ def forks():
     return "child"
 
 both_are_preempted()
-in_line = [gevent.spawn(run_sliced, print, "ran in", os.getpid()) for _ in range(2)]
+ran_in = []
+def long():
+    while not ran_in:
+        pass
+    ran_in.append(os.getpid())
+in_line = [gevent.spawn(run_sliced, long) for _ in range(2)]
 where = run_sliced(forks)
 if where == "child":
     assert scheduler_of_this_hub().statistics().runs == 0
     both_are_preempted()
+    ran_in.append("all may end")
     gevent.sleep(0.01)
-    os._exit(0)
-gevent.joinall(in_line)
+    os._exit(0 if ran_in == ["all may end"] else 1)
+ran_in.append("all may end")
+gevent.joinall(in_line, raise_error=True)
+assert ran_in[1:] == [os.getpid()] * 2
+
+# And where somebody else forks, who is in line has its turn in the parent only.
+ran_in.clear()
+in_line = [gevent.spawn(run_sliced, long) for _ in range(2)]
+while scheduler_of_this_hub().statistics().waiting < 2:
+    gevent.sleep(0)
+child = os.fork()
+ran_in.append("all may end")
+if not child:
+    gevent.sleep(0.01)
+    os._exit(0 if ran_in == ["all may end"] else 1)
+assert os.waitpid(child, 0)[1] == 0
+gevent.joinall(in_line, raise_error=True)
 both_are_preempted()
 print(where)
 """

@@ -35,6 +35,8 @@ class Slices:
     def tick(self) -> None:
         """The timer's signal. The slice ends on the way out of this, if it can."""
         signal.raise_signal(SIGNAL)
+        for _ in range(2):
+            pass  # the interpreter looks for signals in loops
 
     def spend(self, seconds: float) -> None:
         """Use so much, and have a tick."""

@@ -642,7 +642,8 @@ _CONSTANT = [Number(1), [Number(2), Number(3)], {"four": Number(4)}]
 
 @shared
 def writes_what_is_shared(chance: random.Random) -> str:
-    return "".join(repr(_CONSTANT) for _ in range(chance.randrange(5, 15)))[-60:]
+    written = {repr(_CONSTANT) for _ in range(chance.randrange(50, 150))}
+    return "".join(sorted(written))
 
 
 _handler_lines: collections.deque[str] = collections.deque(maxlen=10_000)
@@ -733,6 +734,25 @@ def shared_weak_values(chance: random.Random) -> list[int]:
     found = [_shared_weak[key].value for key in keys]
     list(_shared_weak.items())
     return found
+
+
+class _SlowRaw(io.RawIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(bytes(memoryview(data)[: 10 + sum(range(40)) % 3]))
+
+
+_shared_buffer = io.BufferedWriter(_SlowRaw(), 16)
+
+
+@shared
+def a_shared_buffer(chance: random.Random) -> int:
+    for _ in range(chance.randrange(20, 60)):
+        _shared_buffer.write(b"a line of some length\n")
+        _shared_buffer.flush()
+    return 1
 
 
 _shared_text = io.TextIOWrapper(io.BufferedWriter(io.FileIO("/dev/null", "w"), 64))

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
+import dis
 import gc
+import importlib
 import io
 import logging
-import os
 import queue
 import signal
 import sys
-import termios
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from struct import unpack
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import gevent.util
 import pytest
 from gevent import get_hub
-from gevent.threadpool import ThreadPool
 from greenlet import greenlet
 
-from app.cpu import no_preempt
-from app.cpu.safe_points import SafePoints
+from app.cpu import no_preempt, run_sliced
+from app.cpu.safe_points import SafePoints, is_between_instructions
 from app.cpu.slice_timer import SIGNAL
 from app.fetching.per_hub import of_this_hub
 from tests.support.slices import Slices
@@ -112,6 +112,22 @@ def test_a_finalizer(between: Between) -> None:
         Closing()
 
     assert between.run(stage) == {"finalizer": 1}
+    assert not between.was_cut
+
+
+def test_a_generator_that_is_being_closed(between: Between) -> None:
+    """Who drops it does not hear of what it raises: a kill would be lost."""
+
+    def closes() -> Generator[int, None, None]:
+        try:
+            yield 1
+        finally:
+            between.tick()
+
+    def stage() -> None:
+        next(closes())
+
+    assert between.run(stage) == {"generator": 1}
     assert not between.was_cut
 
 
@@ -210,36 +226,28 @@ def test_a_raw_stream_beneath_a_buffer(between: Between) -> None:
     assert between.run(write, write) == {"io": 1}
 
 
-def test_a_system_call_that_was_interrupted(between: Between) -> None:
-    """The handler is called inside of the write, with the buffer's lock held and no frame that would tell."""
-    reading, writing = os.pipe()
-    shared = io.BufferedWriter(io.FileIO(writing, "w"), 16)
-    full = fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
-    main = threading.get_native_id()
-    pool = ThreadPool(1)
-
-    def interrupt_and_drain() -> None:
-        while unpack("i", fcntl.ioctl(reading, termios.FIONREAD, b"\0" * 4))[0] < full:
-            pass
-        for _ in range(3):
-            os.kill(main, SIGNAL)
-        left = 2 * (full + 1)
-        while left:
-            left -= len(os.read(reading, min(left, 1 << 16)))
-
-    def write() -> None:
-        between.slices.use(1)
-        shared.write(b"x" * (full + 1))
-        shared.flush()
-
-    draining = pool.spawn(interrupt_and_drain)
-    try:
-        between.run(write, write)
-        draining.get()
-    finally:
-        pool.kill()
-        shared.close()
-        os.close(reading)
+@pytest.mark.parametrize(
+    ("module", "hazard"),
+    [
+        ("importlib.util", "import"),
+        ("_weakrefset", "weakref"),
+        ("_pyio", "io"),
+        ("socket", "io"),
+        ("ssl", "io"),
+        ("greenlet", "gevent"),
+        ("app.cpu.scheduler", "percore"),
+        ("workers.drain", "percore"),
+        ("app.policy.feedback", None),
+        ("json.decoder", None),
+    ],
+)
+def test_code_is_known_by_its_file(module: str, hazard: str | None) -> None:
+    points = SafePoints(boundary.__code__)
+    found: list[str | None] = []
+    filename = str(importlib.import_module(module).__file__)
+    code = compile("look()", filename, "exec")
+    boundary(lambda: exec(code, {"look": lambda: found.append(points.hazard(sys._getframe()))}))
+    assert found == [hazard]
 
 
 # --- gevent and ourselves -------------------------------------------------------------------------------------------
@@ -267,7 +275,7 @@ def test_percore(between: Between) -> None:
 
 
 def test_a_run_within_a_run_is_cut(between: Between) -> None:
-    assert between.run(lambda: between.slices.scheduler.run(between.tick)) == {}
+    assert between.run(lambda: run_sliced(between.slices.scheduler.run, between.tick)) == {}
     assert between.was_cut
 
 
@@ -312,8 +320,10 @@ def test_another_greenlet_than_a_stage_s(slices: Slices) -> None:
 # --- signals that come together -------------------------------------------------------------------------------------
 
 
-def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices) -> None:
+def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is found in the very look in which the slice ends is handled before anybody's next slice."""
+    # Both come in the same look here, after a call; else they would have to come just as a loop jumps back.
+    monkeypatch.setattr("app.cpu.preemption.is_between_instructions", lambda frame: True)
     seen: list[str] = []
 
     def stage() -> None:
@@ -466,3 +476,71 @@ def test_marks_keep_nothing_alive() -> None:
 
     boundary(lambda: holds(300))
     assert [one() for one in kept] == [None] * 301
+
+
+@pytest.mark.parametrize("form", ["function", "method", "partial", "object"])
+def test_somebody_elses_signal_handler(between: Between, form: str) -> None:
+    """Who sent the signal waits for what it does."""
+
+    class Called:
+        def __call__(self, *_: object) -> None:
+            between.tick()
+
+        def method(self, *_: object) -> None:
+            between.tick()
+
+    def function(*_: object) -> None:
+        between.tick()
+
+    handlers = {
+        "function": function,
+        "method": Called().method,
+        "partial": partial(function, "more"),
+        "object": Called(),
+    }
+    before = signal.signal(signal.SIGUSR2, handlers[form])
+    try:
+        postponed = between.run(lambda: signal.raise_signal(signal.SIGUSR2))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert "handler" in postponed
+    assert not between.was_cut
+
+
+# --- where the interpreter itself looks ------------------------------------------------------------------------------
+
+
+def looks_of(stage: Callable[[], object]) -> set[bool]:
+    """Whether each place at which a signal's handler was called in `stage` is one where the interpreter looks."""
+    found: set[bool] = set()
+    before = signal.signal(signal.SIGUSR2, lambda _, frame: found.add(is_between_instructions(frame)))
+    try:
+        stage()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    return found
+
+
+def test_after_a_call_it_may_have_been_the_callee_that_looked() -> None:
+    assert looks_of(lambda: signal.raise_signal(signal.SIGUSR2)) == {False}
+
+
+def test_a_jump_back_and_a_functions_beginning_are_the_interpreters_own_looks() -> None:
+    def loop(items: list[int]) -> int:
+        total = 0
+        for item in items:
+            while item > 0:
+                item -= 1
+                total += len(items)
+        return total
+
+    code: Any = loop.__code__
+    looks: dict[str, bool] = {}
+    for instruction in dis.get_instructions(code):
+        frame: Any = SimpleNamespace(f_code=code, f_lasti=instruction.offset)
+        looks[instruction.opname] = is_between_instructions(frame)
+    looking = {name for name, does in looks.items() if does}
+    assert "RESUME" in looking
+    assert any("JUMP_BACKWARD" in name for name in looking)
+    assert all(name == "RESUME" or "JUMP_BACKWARD" in name for name in looking)
+    assert {"CALL", "FOR_ITER", "BINARY_OP"} <= looks.keys() - looking

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.policy.feedback import LEVELS, SENIOR_TURN, FeedbackQueue, level_of
+from app.policy.feedback import LEVELS, SENIOR_TURN, FeedbackQueue, level_of, turns_at
 
 arrivals = st.lists(st.integers(0, LEVELS - 1), max_size=60)
 
@@ -36,6 +36,30 @@ def test_every_fourth_turn_is_the_longest_waiting_ones() -> None:
     assert [queue.pop() for _ in range(5)] == ["new 0", "new 1", "new 2", "long", "new 3"]
 
 
+def test_who_goes_on_stands_before_its_level_and_behind_lower_ones() -> None:
+    queue: FeedbackQueue[str] = FeedbackQueue()
+    queue.push("other", 3)
+    assert queue.push("mine", 3, goes_on=True)
+    assert not queue.push("second", 3, goes_on=True), "one at a time"
+    queue.push("short", 0)
+    assert [queue.pop() for _ in range(3)] == ["short", "mine", "other"]
+    assert queue.pop() == "second"
+
+
+def test_a_senior_is_not_the_one_who_goes_on() -> None:
+    queue: FeedbackQueue[str] = FeedbackQueue()
+    queue.push("waits", 6)
+    for _ in range(SENIOR_TURN - 1):
+        queue.push("goes on", 0, goes_on=True)
+        assert queue.pop() == "goes on"
+    queue.push("goes on", 0, goes_on=True)
+    assert queue.pop() == "waits"
+
+
+def test_long_ones_go_on_for_longer() -> None:
+    assert [turns_at(level) for level in range(LEVELS)] == [1, 2, 4, 8, 8, 8, 8]
+
+
 @given(arrivals)
 def test_everybody_gets_one_turn(levels: list[int]) -> None:
     queue: FeedbackQueue[int] = FeedbackQueue()
@@ -59,9 +83,15 @@ def test_who_leaves_gets_no_turn(levels: list[int], data: st.DataObject) -> None
     assert {queue.pop() for _ in rest} == rest
 
 
-@given(st.lists(st.tuples(st.integers(0, LEVELS - 1), st.integers(0, 3)), max_size=80), st.integers(0, LEVELS - 1))
-def test_a_newcomer_waits_for_a_bounded_number_of_turns(crowd: list[tuple[int, int]], level: int) -> None:
-    """Whatever comes after it: here, at each turn some more at the lowest level."""
+@given(
+    st.lists(st.tuples(st.integers(0, LEVELS - 1), st.integers(0, 3)), max_size=80),
+    st.integers(0, LEVELS - 1),
+    st.booleans(),
+)
+def test_a_newcomer_waits_for_a_bounded_number_of_turns(
+    crowd: list[tuple[int, int]], level: int, goes_on: bool
+) -> None:
+    """Whatever comes after it: here, at each turn some more at the lowest level, and some that go on."""
     queue: FeedbackQueue[str] = FeedbackQueue()
     for number, (at, turns) in enumerate(crowd):
         queue.push(f"before {number}", at)
@@ -73,7 +103,7 @@ def test_a_newcomer_waits_for_a_bounded_number_of_turns(crowd: list[tuple[int, i
         if queue.pop() == "me":
             break
         queue.push(f"later {turn} a", 0)
-        queue.push(f"later {turn} b", 0)
+        queue.push(f"later {turn} b", 0, goes_on=goes_on)
     else:
         pytest.fail("starved")
 

@@ -27,7 +27,11 @@ def site(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -
         ssl_certificate_key {certificates["server"].key};
         ssl_client_certificate {certificates["client"].cert};
         ssl_verify_client optional;
-        location / {{ add_header X-Client "$ssl_client_s_dn|$ssl_client_verify"; return 200 safe; }}
+        location / {{
+            add_header X-Client "$ssl_client_s_dn|$ssl_client_verify";
+            add_header X-Groups "$ssl_curves";
+            return 200 safe;
+        }}
         location /members {{ if ($ssl_client_verify != SUCCESS) {{ return 403; }} return 200 welcome; }}
     }}"""
     with running_nginx(server, tmp_path_factory.mktemp("nginx")) as nginx:
@@ -150,3 +154,19 @@ def test_one_adapter_for_http_2_only(nothing_around: None, url: str, certificate
     session.verify = str(certificates["server"].cert)
     assert [session.get(url + path).raw.version for path in ("new", "old", "new")] == [20, 11, 20]
     close_this_hub()
+
+
+def test_key_exchange_groups_are_openssls_or_those_that_one_names(url: str, certificates: Certificates) -> None:
+    trusted = str(certificates["server"].cert)
+    named = Session(tls_groups="P-384:P-256", ca_bundle=trusted)
+    plain = Session(ca_bundle=trusted)
+    stock = requests.Session()
+    stock.mount("https://", CurlAdapter(tls_groups="P-384:P-256"))
+    offered = [
+        named.get(url, verify=trusted).headers["X-Groups"],
+        named.fetch(url).headers["X-Groups"],
+        stock.get(url, verify=trusted).headers["X-Groups"],
+    ]
+    assert len(set(offered)) == 1
+    assert offered[0] == "secp384r1:prime256v1"
+    assert len(plain.fetch(url).headers["X-Groups"].split(":")) > 2
