@@ -22,7 +22,7 @@ STACK_SIGNAL = signal.SIGUSR1
 
 _PLACE = Struct("Q")
 _PLACE_BYTES = _PLACE.size
-_PLACES = 512
+_PLACES = 8192  # more stages are hardly begun at a time in one child
 _SIZE_BYTES = _PLACES * _PLACE_BYTES
 
 # A note is the index plus one, so that 0 is nobody, and the stage's place in the lowest bits.
@@ -80,8 +80,17 @@ class BlackBox:
         numbers = [number for (number,) in _PLACE.iter_unpack(bytes(self._memory)) if number]
         return sorted(Note((number >> _STAGE_BITS) - 1, number % _STAGES) for number in numbers)
 
+    def forget_stacks(self) -> None:
+        """Before STACK_SIGNAL is sent: what was written earlier must not be taken for the answer. Where the child writes
+        is ours to set, since its open file is the same as ours.
+        """
+        os.ftruncate(self.descriptor, _SIZE_BYTES)
+        os.lseek(self.descriptor, _SIZE_BYTES, os.SEEK_SET)
+
     def innermost_frame(self) -> str:
-        """Where the child was when it last got STACK_SIGNAL, "function (file:line)"; "" if it never did."""
+        """Where the child was when it last got STACK_SIGNAL, "function (file:line)"; "" if it has not answered since
+        `forget_stacks`.
+        """
         text = os.pread(self.descriptor, _STACK_BYTES, _SIZE_BYTES).decode("utf-8", "replace")
         found = _FRAME.search(text[text.rfind("Stack (most recent call first)") :])
         return f"{found[3]} ({found[1]}:{found[2]})" if found else ""

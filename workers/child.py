@@ -101,6 +101,7 @@ class Child:
 
     def ask_where(self) -> None:
         """Have it write down where it is; a moment later `running` and `innermost_frame` tell."""
+        self._black_box.forget_stacks()
         with suppress(ProcessLookupError):
             os.kill(self.process.pid, STACK_SIGNAL)
 

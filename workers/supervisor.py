@@ -219,7 +219,7 @@ class Supervisor:
         what = ", ".join(f"{self._begin.stages[note.stage]!r} of request {note.request}" for note in notes[:3])
         more = f" and {len(notes) - 3} more" if len(notes) > 3 else ""
         return (
-            f"worker {child.process.pid} has not answered for {child.watch.silent_s(now_s):.0f} s"
+            f"worker {child.process.pid} has not answered for {child.watch.silent_s(now_s):.1f} s"
             + (f", with stage {what}{more} begun" if notes else "")
             + (f", in {frame}" if (frame := child.innermost_frame()) else "")
         )

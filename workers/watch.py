@@ -14,8 +14,9 @@ _NAMED_AT = 1 / 3
 # How long a stack takes to be written, and more.
 _ANSWER_S = 0.25
 
-# A watcher looks more often than that.
-_HELD_UP_S = 5.0
+# A watcher that looks less often than that was held up: within a short deadline, sooner than within a long one.
+_HELD_UP_AT_LEAST_S = 1.0
+_HELD_UP_AT_MOST_S = 5.0
 
 
 class Step(Enum):
@@ -49,8 +50,8 @@ class Watch:
         return now_s - self._heard_s
 
     def look(self, now_s: float, deadman_s: float) -> Step:
-        """What is to be done. To be called every second or more often."""
-        if now_s - self._looked_s > _HELD_UP_S:
+        """What is to be done. To be called more often than every second."""
+        if now_s - self._looked_s > min(max(deadman_s * _NAMED_AT, _HELD_UP_AT_LEAST_S), _HELD_UP_AT_MOST_S):
             self.heard(now_s)
         self._looked_s = now_s
         silent_s = self.silent_s(now_s)

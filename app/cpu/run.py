@@ -65,7 +65,7 @@ class Run:
     holds            forced ends of slices are off while this is above `base_holds` (no_preempt) or above 0
     used_s           CPU seconds up to the last time that it gave up the core
     slice_ends_s     on the scheduler's clock; 0 when it has no core
-    began_s          when it got the core, on the same clock; cpu_began_s on the CPU's
+    began_s          when it got the core, or began to wait, on the same clock; cpu_began_s on the CPU's
     whole_slices     slices that ended because they were used up; turns: of these, in a row
     may_wait_s       seconds that it may still wait, in all, for anything but the core; None for no limit
     patience         the timer of the wait that it is in

@@ -290,7 +290,7 @@ class Scheduler:
         self._asleep += 1
         if run.may_wait_s is not None:
             run.began_s = self.now_s()
-            run.patience = self._loop.timer(max(0.0, run.may_wait_s), ref=False)
+            run.patience = self._loop.timer(max(0.0, run.may_wait_s))
             run.patience.start(self._lose_patience, run, update=True)
 
     def is_woken(self, run: Run) -> None:

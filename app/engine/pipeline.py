@@ -15,8 +15,9 @@ from gevent import GreenletExit
 from requests.models import REDIRECT_STATI
 
 from app.engine.overseer import NOBODY, Overseer
+from app.engine.stage_errors import text_of_error
 from app.engine.stage_runner import StageRunner
-from app.errors import Draining, FetchError, InvalidRequest, StageCrashed, StageRaised, StageTimeout
+from app.errors import Draining, FetchError, InvalidRequest, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
@@ -155,17 +156,14 @@ class Pipeline:
         for stage in self._stages:
             try:
                 values[stage.name] = self._runner.run(stage, page, values, index, self._overseer)
-            except (GreenletExit, Draining):
+            except (GreenletExit, KeyboardInterrupt, Draining):
                 raise
             except StageTimeout as error:
                 draft.fail(ErrorKind.STAGE_TIMEOUT, str(error), stage.name)
                 return
-            except (StageCrashed, StageRaised) as error:
-                draft.fail(ErrorKind.STAGE_FAILED, str(error), stage.name)
-                return
             except BaseException as error:
                 # A stage may raise what is no Exception: sys.exit(), a timeout of its own, a panic of native code.
-                draft.fail(ErrorKind.STAGE_FAILED, f"{type(error).__name__}: {error}", stage.name)
+                draft.fail(ErrorKind.STAGE_FAILED, text_of_error(error), stage.name)
                 return
 
 

@@ -12,12 +12,15 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import msgspec
+from gevent import GreenletExit
 
 from app.cpu.processes import Processes
 from app.cpu.sliced import scheduler_of_this_hub
 from app.cpu.threads import NativeThreads
 from app.engine.overseer import Overseer
+from app.engine.stage_errors import text_of_error
 from app.engine.stage_rules import StageRules
+from app.errors import Draining, StageRaised
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.per_hub import of_this_hub
@@ -33,7 +36,8 @@ class StageRunner:
     def __init__(self, rules: StageRules, clock: Clock | None = None) -> None:
         self._rules = rules
         self._now_s = (clock or Clock()).monotonic_s
-        # Mutable: runs and seconds, waiting included, of what runs elsewhere. By name and place.
+        # Mutable: of what runs elsewhere, by name and place: runs that came to a value, and their seconds, waiting
+        # included. What a stage costs can't be read off the others: an import that fails is quick.
         self._elsewhere: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0])
         self._preempt: dict[str, bool] = {}
 
@@ -46,7 +50,9 @@ class StageRunner:
         index    of the request, for `overseer`
 
         Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
-        StageCrashed; Draining at the process's end.
+        StageCrashed; Draining at the process's end. What ends a greenlet (GreenletExit, KeyboardInterrupt) and Draining
+        pass through from the worker, where they may be meant for the caller; elsewhere a stage that raises them has
+        raised (StageRaised).
         """
         if stage.runs_in == "worker":
             self._preempt[stage.name] = stage.preempt
@@ -60,22 +66,23 @@ class StageRunner:
                 name=stage.name,
                 preempt=stage.preempt,
                 cpu_budget_s=stage.cpu_budget_s,
+                timeout_s=stage.timeout_s,
             )
         began_s = self._now_s()
-        try:
-            if stage.runs_in == "thread":
-                return self._threads().run(
-                    _value_of, stage, page, earlier, index, overseer, timeout_s=stage.timeout_s, name=stage.name
-                )
+        if stage.runs_in == "thread":
+            value = self._threads().run(
+                _value_in_thread, stage, page, earlier, index, overseer, timeout_s=stage.timeout_s, name=stage.name
+            )
+        else:
             argument = argument_of(stage, page, Earlier(earlier))
-            return msgspec.Raw(self._processes().run(CALL, argument, timeout_s=stage.timeout_s, name=stage.name))
-        finally:
-            use = self._elsewhere[stage.name, stage.runs_in]
-            use[0] += 1
-            use[1] += self._now_s() - began_s
+            value = msgspec.Raw(self._processes().run(CALL, argument, timeout_s=stage.timeout_s, name=stage.name))
+        use = self._elsewhere[stage.name, stage.runs_in]
+        use[0] += 1
+        use[1] += self._now_s() - began_s
+        return value
 
     def uses(self) -> list[StageUse]:
-        """What the stages of this hub have used since the beginning, by stage."""
+        """What the stages have used since the beginning, by stage: worker stages of this hub, others of all hubs."""
         rules = self._rules
         worker = scheduler_of_this_hub(rules.slice_s).statistics()
         found = [
@@ -118,3 +125,12 @@ def _value_of(
         return encoded(stage.value_of(page, Earlier(earlier)) if stage.takes_earlier else stage.function(page))
     finally:
         overseer.ends(note)
+
+
+def _value_in_thread(
+    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
+) -> msgspec.Raw:
+    try:
+        return _value_of(stage, page, earlier, index, overseer)
+    except (GreenletExit, KeyboardInterrupt, Draining) as error:
+        raise StageRaised(text_of_error(error)) from error

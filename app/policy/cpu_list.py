@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+# The kernel is built for 8,192 CPUs at most (CONFIG_NR_CPUS).
+_PART = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
+
 
 def parse_cpus(text: str) -> frozenset[int]:
     """Read the kernel's list form: "0-2,5" is {0, 1, 2, 5}. Anything else is the empty set."""
     numbers: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
-        found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+    for part in text.strip().split(","):
+        found = _PART.fullmatch(part)
         if found is None:
             return frozenset()
-        low = int(found.group(1))
-        numbers.update(range(low, int(found.group(2) or low) + 1))
+        low, high = int(found[1]), int(found[2] or found[1])
+        if low > high:
+            return frozenset()
+        numbers.update(range(low, high + 1))
     return frozenset(numbers)
 
 

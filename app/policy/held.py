@@ -27,7 +27,7 @@ def top_of(bucket: int) -> float:
 class Held(msgspec.Struct, frozen=True):
     """Counts at one moment.
 
-    short  pieces within a slice, which is as it should be
+    short  pieces that ended about when their slice did, which is as it should be
     long   bucket -> count of all others
     """
 
@@ -40,7 +40,7 @@ class Held(msgspec.Struct, frozen=True):
         return self.short + sum(self.long.values())
 
     def quantile_s(self, share: float) -> float:
-        """What `share` of the pieces (0 to 1) did not exceed, seconds; 0.0 when that is within a slice."""
+        """What `share` of the pieces (0 to 1) did not exceed, seconds; 0.0 when that is a `short` piece."""
         above = self.count - math.ceil(self.count * share)
         for bucket in sorted(self.long, reverse=True):
             above -= self.long[bucket]

@@ -71,8 +71,8 @@ def test_the_black_box_tells_who_was_running() -> None:
 
 def test_a_full_black_box_takes_no_more_notes() -> None:
     box = BlackBox()
-    places = [box.take(index) for index in range(600)]
-    assert len(box.read()) == 512
+    places = [box.take(index) for index in range(8200)]
+    assert len(box.read()) == 8192
     for place in places:
         box.give_back(place)
     assert box.read() == []

@@ -1,0 +1,152 @@
+"""Stages that behave and misbehave alike in the worker, in a thread and in a process: `in_place` gives each of them its
+place. At the top of a module, so that isolated processes find them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from gevent import GreenletExit
+
+from app.errors import Draining
+from app.fetching.page import Page
+from app.stages import Stage, checkpoint, stage
+from app.stages.base import RunsIn
+
+
+@stage
+def about(page: Page) -> list[Any]:
+    """The page's length, and in what process and thread this runs."""
+    return [len(page.body), os.getpid(), threading.get_native_id()]
+
+
+@stage
+def sees(page: Page, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The values before it."""
+    return dict(earlier)
+
+
+@stage
+def no_json(page: Page) -> Any:
+    return {"found": [object]}
+
+
+@stage
+def fails(page: Page) -> None:
+    raise ValueError("no luck\nat all")
+
+
+@stage
+def fails_wordlessly(page: Page) -> None:
+    raise KeyError
+
+
+class NoText(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
+@stage
+def fails_unspeakably(page: Page) -> None:
+    raise NoText
+
+
+@stage
+def leaves(page: Page) -> None:
+    sys.exit(3)
+
+
+@stage
+def interrupts(page: Page) -> None:
+    raise KeyboardInterrupt
+
+
+@stage
+def kills_its_greenlet(page: Page) -> None:
+    raise GreenletExit
+
+
+@stage
+def drains(page: Page) -> None:
+    raise Draining("so it says")
+
+
+@stage
+def hangs(page: Page) -> None:
+    """Waits for ever, without a CPU: by the hub where that is patched to, in a thread or process by the kernel."""
+    read_end, write_end = os.pipe()
+    try:
+        os.read(read_end, 1)
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+@stage
+def spins(page: Page) -> None:
+    while True:
+        pass
+
+
+@stage
+def backtracks(page: Page) -> None:
+    """A regular expression that takes longer than anybody lives: one call of native code."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+@stage
+def crashes(page: Page) -> str:
+    """Where the page says so."""
+    if b"crash" in page.body:
+        ctypes.string_at(0)
+    return "alive"
+
+
+@stage
+def spoils(page: Page) -> str:
+    """Changes all of the page that can be changed."""
+    page.memo["spoilt"] = True
+    page.headers["X-Spoilt"] = "yes"
+    page._content = b"spoilt"
+    page.url = "http://spoilt.example/"
+    return page.text
+
+
+@stage
+def waits_for_turns(page: Page) -> int:
+    """Computes until the hub has turned as often as the page says; never waits."""
+    begun = turns.count
+    while turns.count < begun + int(page.body):
+        pass
+    return turns.count - begun
+
+
+@stage
+def offers(page: Page) -> int:
+    """The same, by checkpoints."""
+    begun = turns.count
+    while turns.count < begun + int(page.body):
+        checkpoint()
+    return turns.count - begun
+
+
+class Turns:
+    """count: how often a greenlet of the test had its turn."""
+
+    count = 0
+
+
+turns = Turns()
+
+
+def in_place(found: Stage, place: RunsIn, **changes: Any) -> Stage:
+    """The same stage, there."""
+    reference = f"{__name__}:{found.function.__name__}" if place == "process" else ""
+    return msgspec.structs.replace(found, runs_in=place, reference=reference, **changes)
