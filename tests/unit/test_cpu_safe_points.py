@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 import weakref
+from _thread import interrupt_main
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -222,6 +222,31 @@ def test_a_raw_stream_beneath_a_buffer(between: Between) -> None:
     assert between.run(write, write) == {"io": 1}
 
 
+def test_a_buffer_that_looks_for_signals_after_each_piece(between: Between) -> None:
+    """By then no frame of the raw stream is on the stack, and the lock is still held."""
+
+    class Raw(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            length = len(memoryview(data))  # type: ignore[arg-type]
+            if not between.order:
+                between.order.append("begin")
+                between.slices.use(1)
+                signal.raise_signal(SIGNAL)
+            return length
+
+    shared = io.BufferedWriter(Raw(), 1)
+
+    def write() -> None:
+        shared.write(b"word")
+        shared.flush()
+
+    between.run(write, write)
+    assert between.order == ["begin", "other"]
+
+
 @pytest.mark.parametrize(
     ("module", "hazard"),
     [
@@ -322,11 +347,12 @@ def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices) -> None
 
     def stage() -> None:
         slices.use(1)
-        with held(SIGNAL, signal.SIGWINCH):
-            # As if the handler had asked for it: this one is the second call, and ends the slice.
-            slices.scheduler._preemption._asked = (0, 0)
-            signal.raise_signal(SIGNAL)
-            signal.raise_signal(signal.SIGWINCH)
+        both, loop = map(interrupt_main, (SIGNAL, signal.SIGWINCH)), iter("ab")
+        # As if the handler had asked for it: this one is the second call, and ends the slice.
+        slices.scheduler._preemption._asked = (0, 0)
+        _, _ = both
+        for _ in loop:
+            pass  # and here both are found
         seen.append("stage goes on")
 
     scheduler = slices.scheduler
@@ -338,16 +364,6 @@ def test_signals_with_higher_numbers_are_not_left_behind(slices: Slices) -> None
         signal.signal(signal.SIGWINCH, before)
     assert seen == ["handler", "other stage", "stage goes on"]
     assert scheduler.statistics().forced == 1
-
-
-@contextmanager
-def held(*signals: signal.Signals) -> Iterator[None]:
-    """Until the end of this, when all are found in the same look."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 # --- generators -----------------------------------------------------------------------------------------------------

@@ -632,7 +632,7 @@ def test_a_c_function_that_looks_for_signals_is_left(slices: Slices) -> None:
         slices.use(1)
         frame = sys._getframe().f_back
         with no_signals():
-            for _ in range(6):
+            for _ in range(9):
                 slices.timer.on_tick(frame)
         return slices.scheduler.statistics().forced
 
