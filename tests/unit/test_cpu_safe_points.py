@@ -111,6 +111,25 @@ def test_a_finalizer(between: Between) -> None:
     assert not between.was_cut
 
 
+@pytest.mark.parametrize("method", ["__eq__", "__hash__"])
+def test_a_lookup(between: Between, method: str) -> None:
+    """A shared functools.lru_cache is destroyed by who comes in between: a crash, so this asks for the reason only."""
+
+    class Key:
+        def __eq__(self, other: object) -> bool:
+            if method == "__eq__":
+                between.tick()
+            return True
+
+        def __hash__(self) -> int:
+            if method == "__hash__" and not between.order:
+                between.tick()
+            return 1
+
+    assert between.run(lambda: {Key(): 1}.get(Key())) == {"lookup": 1}  # type: ignore[call-overload]
+    assert not between.was_cut
+
+
 def test_a_generator_that_is_being_closed(between: Between) -> None:
     """Who drops it does not hear of what it raises: a kill would be lost."""
 
