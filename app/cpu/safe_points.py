@@ -8,8 +8,8 @@ half done that other greenlets meet, and that they could not wait for:
     repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
     finalizer   a __del__: it runs in the middle of whatever dropped the last reference
     generator   one that is being closed, by whatever dropped it most likely: who is killed there would not die of it
-    lookup      an __eq__ or __hash__: a functools.lru_cache that calls it must not be called meanwhile (CPython 3.11 to 3.13
-                crash, with threads as well)
+    lookup      an __eq__ or __hash__: a functools.lru_cache that calls it must not be called meanwhile (CPython 3.11 to
+                3.13 crash, with threads as well)
     import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
     logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
                 the hub's callbacks, finalizers
