@@ -4,10 +4,10 @@ The law:
 
 - The slice is not ended on the first call of the signal's handler: that one asks for another call, at once. By then
   the interpreter has run all other handlers that were due.
-- A call may come inside of a C function whose system call was interrupted, and which holds a lock (a buffered stream
-  does). So the slice is ended where a loop jumps back or a function begins: there it is the interpreter itself that
-  looks for signals. Anywhere else another call is asked for, until it comes from there; or until so many have come from
-  one and the same place, so quickly, that it must be a C function's own loop that looks for signals, as that of `re`.
+- It is ended between two instructions: where the interpreter itself looks for signals, at the beginning of a function
+  or at a loop's end. After a call it looks, too, but there nothing tells that the called C function is over; it may
+  have looked itself, or a system call of its own was interrupted, and it may hold a lock (a buffered stream does). So
+  the handler asks again and again until it is called at such a place, which is soon.
 - It is ended where the stack says that it can be (app.cpu.safe_points), the run's own greenlet runs, and
   no `no_preempt()` is in force. Else the tick comes again: after 0.1 ms, 0.2 ms, ... up to a quarter of a slice.
 - A run that is over its budget gets StageTimeout when its next slice begins, so that the hub polls before, however
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dis import opmap
 from types import CodeType, FrameType
 from typing import Protocol
 
@@ -27,15 +28,21 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.run import Run
-from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, is_between_instructions
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints
 from app.cpu.slice_timer import OnTick, Timer
 
 _RETRY_S = 0.0001
 
-# Calls from one place come from a C function that looks for signals itself, or from one whose system call was
-# interrupted by another signal, by chance. Of the first there are soon so many, each so soon after the one before.
+# Where no C function can be under way: f_lasti is at one of these only if the interpreter's loop calls the handler.
+# (Up to 3.11 there are conditional jumps backward, too.)
+_BETWEEN = frozenset(
+    code for name, code in opmap.items() if name in ("RESUME", "JUMP_BACKWARD") or name.startswith("POP_JUMP_BACKWARD_")
+)
+
+# A C function that goes on and on looking for signals (re, big integers) is left, too. So many calls from one place,
+# each so soon after the one before, and no Python code run in between, come from no stream's system call.
 _PROMPT_S = 0.0002
-_PROMPT_CALLS = 4
+_PROMPT_CALLS = 8
 
 # Over budget where an exception does some harm: after so much more CPU time StageTimeout is raised there.
 _PATIENCE_S = 1.0
@@ -158,29 +165,28 @@ class Preemption:
         """A further call, for which we have asked, or not."""
         is_prompt = now_s - self._asked_s < _PROMPT_S
         self._asked_s = now_s
-        if frame is not None and _place(frame.f_back) == self._asked:
+        if not _is_between_instructions(frame) and not self._is_polled(frame, is_prompt):
+            hazard = self._safe_points.hazard(frame)
+            if is_prompt or not self._is_over(run, hazard):
+                self._timer.call_again()
+            else:
+                self._stay(run, now_s, "c function", hazard)
+        elif frame is not None and _place(frame.f_back) == self._asked:
             # On top of where we asked, so in a handler that was due after us.
             self._stay(run, now_s, "signal", "signal")
         elif hazard := self._safe_points.hazard(frame):
             self._stay(run, now_s, hazard, hazard)
-        elif is_between_instructions(frame):
-            self._switch(run)
-        elif _place(frame) != self._asked:
-            # It has come on, and may be inside of the next C function already.
-            self._ask(frame, now_s)
-        elif not is_prompt and self._is_over(run, None):
-            self._stay(run, now_s, "c function", None)
         else:
-            self._answers = self._answers + 1 if is_prompt else 0
-            if self._answers > _PROMPT_CALLS:
-                self._switch(run)
-            else:
-                self._timer.call_again()
+            self.forced += 1
+            self._owes_scan = True
+            self._core.next_slice(run)
 
-    def _switch(self, run: Run) -> None:
-        self.forced += 1
-        self._owes_scan = True
-        self._core.next_slice(run)
+    def _is_polled(self, frame: FrameType | None, is_prompt: bool) -> bool:
+        """Whether it is by now clear that a C function looks for signals all the time."""
+        place = _place(frame)
+        self._answers = self._answers + 1 if is_prompt and place == self._asked else 0
+        self._asked = place
+        return self._answers >= _PROMPT_CALLS
 
     def _is_of(self, run: Run, me: greenlet) -> bool:
         """Whether it is the run's greenlet, or one that runs in its place because it was made there."""
@@ -212,6 +218,10 @@ class Preemption:
 
     def _used_s(self, run: Run) -> float:
         return run.used_s + self._cpu_s() - run.cpu_began_s
+
+
+def _is_between_instructions(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] in _BETWEEN
 
 
 def _place(frame: FrameType | None) -> tuple[int, int]:

@@ -8,8 +8,8 @@ half done that other greenlets meet, and that they could not wait for:
     repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
     finalizer   a __del__: it runs in the middle of whatever dropped the last reference
     generator   one that is being closed, by whatever dropped it most likely: who is killed there would not die of it
-    lookup      an __eq__ or __hash__: a dictionary, a set or a cache is being looked through, in the middle of its own
-                bookkeeping. functools.lru_cache does not stand that (CPython gh-94879): it crashes, with threads too
+    lookup      an __eq__ or __hash__: a functools.lru_cache that calls it must not be called meanwhile (CPython 3.11 to
+                3.13 crash, with threads as well)
     import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
     logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
                 the hub's callbacks, finalizers
@@ -29,7 +29,6 @@ wrong before with threads. Who shares one says `no_preempt()`.
 from __future__ import annotations
 
 import ctypes
-import dis
 import functools
 import gc
 import importlib
@@ -115,19 +114,6 @@ _BY_FILE = {
 NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
 
 _SAFE, _STREAM = "", "stream?"
-
-# Where the interpreter looks for signals by itself and nothing else is done: backward jumps, and the beginning of
-# functions (and of generators' further parts). After a call it looks too, but so may what was called.
-_LOOKING = frozenset(
-    code
-    for name, code in dis.opmap.items()
-    if name == "RESUME" or ("JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name)
-)
-
-
-def is_between_instructions(frame: FrameType | None) -> bool:
-    """Whether it is the interpreter that called a signal's handler in this frame, and no C function that it was in."""
-    return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _LOOKING
 
 
 # By id: the codes of ours that may stand between two frames of a stage.
@@ -222,8 +208,8 @@ class SafePoints:
 
 
 def _handlers() -> set[int]:
-    """Ids of the codes of all installed signal handlers: whoever sent the signal waits for what one does. They are
-    looked up anew, 30 of them in 2 us, since a stage may install another at any time.
+    """Ids of the codes of all installed signal handlers. They are looked up anew, 30 of them in 2 us, since a stage may
+    install another at any time.
     """
     found = set()
     for number in _NUMBERS:

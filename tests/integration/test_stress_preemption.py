@@ -9,16 +9,16 @@ from tests.support.processes import running_process
 
 
 def test_preempted_stages_give_what_they_give_undisturbed() -> None:
-    command = [sys.executable, "-m", "tests.stress_preemption", "--rounds", "3"]
+    command = [sys.executable, "-m", "tests.stress_preemption", "--rounds", "2"]
     with running_process(command) as running:
         status = running.wait(timeout_s=110)
     assert status == 0, running.stdout + running.stderr
     # It reaches deep enough: slices were ended by force, at hazards too, and runs were cut off.
     counted = {word: int(count) for count, word in re.findall(r"(\d+) (runs|ended|over|killed|faults)", running.stdout)}
-    assert counted["runs"] >= 3600
-    assert counted["ended"] > 5000
-    assert counted["over"] > 20
-    assert counted["killed"] > 20
+    assert counted["runs"] >= 2400
+    assert counted["ended"] > 3000
+    assert counted["over"] > 10
+    assert counted["killed"] > 10
     assert counted["faults"] == 0
     postponed = re.findall(r"(\d+) postponed: (\w+)", running.stdout)
     assert {reason for _, reason in postponed} >= {"gc", "import", "logging", "threading", "weakref"}

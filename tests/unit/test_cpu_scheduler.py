@@ -613,30 +613,36 @@ def test_inside_of_a_c_function_it_only_asks_to_be_called_again(slices: Slices) 
     assert inside[0] == 0
 
 
-def test_a_c_function_that_is_interrupted_again_by_other_signals_is_not_left(slices: Slices) -> None:
-    """Calls from the same place are no sign, unless they come quicker than any other signals would."""
+def calls_of_the_handler(slices: Slices, calls: str, gap_s: float) -> int:
+    """Forced ends after calls of the handler with these frames, a letter for each, all inside of a C function."""
 
     def stage() -> int:
         slices.use(1)
-        frame = sys._getframe()
-        for _ in range(20):
-            slices.use(0.001)
-            slices.timer.on_tick(frame.f_back)
-        return slices.scheduler.statistics().forced
-
-    assert slices.scheduler.run(stage) == 0
-
-
-def test_a_c_function_that_looks_for_signals_is_left(slices: Slices) -> None:
-    def stage() -> int:
-        slices.use(1)
-        frame = sys._getframe().f_back
+        here = sys._getframe()
+        frames = {"a": here, "b": here.f_back}
         with no_signals():
-            for _ in range(6):
-                slices.timer.on_tick(frame)
+            for call in calls:
+                slices.use(gap_s)
+                slices.timer.on_tick(frames[call])
         return slices.scheduler.statistics().forced
 
-    assert slices.scheduler.run(stage) == 1
+    return slices.scheduler.run(stage)
+
+
+@pytest.mark.parametrize(
+    ("calls", "gap_s", "forced"),
+    [
+        ("bbbbbbbbb", 0, 1),  # it looks for signals again and again: re, big integers
+        ("abbbbbbbbb", 0, 1),
+        ("bbbbbbbb", 0, 0),
+        ("bbbbbbbbbbbbbbbbbbbb", 0.001, 0),  # other signals interrupt it again and again
+        ("babababababababababa", 0, 0),  # Python code runs in between: a buffer that calls its stream
+    ],
+)
+def test_a_c_function_is_left_only_if_it_looks_for_signals_all_the_time(
+    slices: Slices, calls: str, gap_s: float, forced: int
+) -> None:
+    assert calls_of_the_handler(slices, calls, gap_s) == forced
 
 
 @contextmanager
