@@ -81,8 +81,8 @@ class BlackBox:
         return sorted(Note((number >> _STAGE_BITS) - 1, number % _STAGES) for number in numbers)
 
     def forget_stacks(self) -> None:
-        """Before STACK_SIGNAL is sent: what was written earlier must not be taken for the answer. Where the child writes
-        is ours to set, since its open file is the same as ours.
+        """Before STACK_SIGNAL is sent: what was written earlier must not be taken for the answer. Where the child
+        writes is ours to set, since its open file is the same as ours.
         """
         os.ftruncate(self.descriptor, _SIZE_BYTES)
         os.lseek(self.descriptor, _SIZE_BYTES, os.SEEK_SET)
