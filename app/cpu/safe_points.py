@@ -8,6 +8,8 @@ half done that other greenlets meet, and that they could not wait for:
     repr        the interpreter is writing a container: who writes the same one meanwhile gets "[...]"
     finalizer   a __del__: it runs in the middle of whatever dropped the last reference
     generator   one that is being closed, by whatever dropped it most likely: who is killed there would not die of it
+    lookup      an __eq__ or __hash__: a dictionary, a set or a cache is being looked through, in the middle of its own
+                bookkeeping. functools.lru_cache does not stand that (CPython gh-94879): it crashes, with threads too
     import      the module's lock is held. Who waits for it waits for the whole import, of all that it imports, too
     logging, threading, queue, weakref   their locks and guards are held for a moment, also by callers that can't wait:
                 the hub's callbacks, finalizers
@@ -249,6 +251,8 @@ def _verdict(code: CodeType) -> str:
         return _SAFE
     if code.co_name == "__del__":
         return "finalizer"
+    if code.co_name in ("__eq__", "__hash__"):
+        return "lookup"
     verdict = _verdict_of_file(code.co_filename)
     if not verdict and code.co_name in _STREAM_METHODS:
         return _STREAM

@@ -17,7 +17,7 @@ from app.errors import FetchError, InvalidRequest
 from app.fetching.adapter import CurlAdapter, bytes_of
 from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import Answer
-from app.fetching.errormap import fetch_error
+from app.fetching.errormap import raise_known
 from app.fetching.head import names_header
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
@@ -59,10 +59,7 @@ class CurlFetcher:
         except (FetchError, InvalidRequest):
             raise
         except Exception as error:
-            known = fetch_error(error)
-            if known is None:
-                raise
-            raise known from error
+            raise_known(error)
 
     def visit_after(self, page: Page) -> Visit:
         """The visit that `page` is the first hop of, for one that was fetched without."""

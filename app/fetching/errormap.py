@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
+from typing import NoReturn
 
 import requests.exceptions
 import urllib3.exceptions
@@ -44,6 +45,14 @@ _BY_CAUSE: tuple[tuple[type[BaseException], ErrorKind], ...] = (
     (http.client.HTTPException, ErrorKind.BAD_RESPONSE),
     (urllib3.exceptions.InvalidHeader, ErrorKind.BAD_RESPONSE),
 )
+
+
+def raise_known(error: Exception) -> NoReturn:
+    """Raise the FetchError that `error` comes to; itself, if it is none of what a fetch may come to."""
+    known = fetch_error(error)
+    if known is None:
+        raise error
+    raise known from error
 
 
 def fetch_error(error: Exception) -> FetchError | None:

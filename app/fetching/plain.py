@@ -19,7 +19,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.dialing import Dialer, DialingAdapter
-from app.fetching.errormap import fetch_error
+from app.fetching.errormap import raise_known
 from app.fetching.page import Page
 from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit
 from app.model.outcome import ErrorKind
@@ -48,10 +48,7 @@ class PlainFetcher:
         except (FetchError, InvalidRequest):
             raise
         except Exception as error:
-            known = fetch_error(error)
-            if known is None:
-                raise
-            raise known from error
+            raise_known(error)
 
     def visit_after(self, page: Page) -> Visit:
         """As CurlFetcher's; here every page has one."""

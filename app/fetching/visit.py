@@ -18,7 +18,7 @@ from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.errormap import fetch_error
+from app.fetching.errormap import raise_known
 from app.fetching.names import name_of
 from app.fetching.page import Page
 from app.model.outcome import ErrorKind
@@ -117,7 +117,7 @@ class Visit(requests.Session):
         except FetchError:
             raise
         except Exception as error:
-            raise fetch_error(error) or error from error
+            raise_known(error)
         # requests takes this for the first of a chain.
         page.history = history
         if prepared is None:

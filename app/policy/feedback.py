@@ -19,7 +19,7 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 LEVELS = 7
-SENIOR_TURN = 4
+SENIOR_TURN = 16
 MOST_TURNS = 8
 
 _T = TypeVar("_T")

@@ -478,6 +478,33 @@ def test_marks_keep_nothing_alive() -> None:
     assert [one() for one in kept] == [None] * 301
 
 
+@pytest.mark.parametrize("method", ["__eq__", "__hash__"])
+def test_a_key_that_is_looked_up(between: Between, method: str) -> None:
+    """In the middle of a dictionary's or a cache's own bookkeeping."""
+
+    class Key:
+        is_slow = False
+
+        def __hash__(self) -> int:
+            if self.is_slow and method == "__hash__":
+                between.tick()
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            if method == "__eq__":
+                between.tick()
+            return False
+
+    def stage() -> None:
+        known = {Key(): 1}
+        key = Key()
+        key.is_slow = True
+        assert known.get(key) is None
+
+    assert "lookup" in between.run(stage)
+    assert not between.was_cut
+
+
 @pytest.mark.parametrize("form", ["function", "method", "partial", "object"])
 def test_somebody_elses_signal_handler(between: Between, form: str) -> None:
     """Who sent the signal waits for what it does."""

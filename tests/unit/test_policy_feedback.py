@@ -28,12 +28,13 @@ def test_lower_levels_come_first_and_in_order() -> None:
     assert [queue.pop() for _ in range(3)] == ["new", "b", "c"]
 
 
-def test_every_fourth_turn_is_the_longest_waiting_ones() -> None:
+def test_now_and_then_a_turn_is_the_longest_waiting_ones() -> None:
     queue: FeedbackQueue[str] = FeedbackQueue()
     queue.push("long", 6)
-    for number in range(4):
-        queue.push(f"new {number}", 0)
-    assert [queue.pop() for _ in range(5)] == ["new 0", "new 1", "new 2", "long", "new 3"]
+    new = [f"new {number}" for number in range(SENIOR_TURN)]
+    for name in new:
+        queue.push(name, 0)
+    assert [queue.pop() for _ in range(SENIOR_TURN + 1)] == [*new[:-1], "long", new[-1]]
 
 
 def test_who_goes_on_stands_before_its_level_and_behind_lower_ones() -> None:
