@@ -212,7 +212,6 @@ class Supervisor:
                 case Step.REPLACE:
                     self._progress.say(f"fetch-batch: {self._stuck(child, now_s)}, and is ended")
                     child.kill()
-                    child.watch.heard(now_s)
 
     def _stuck(self, child: Child, now_s: float) -> str:
         notes = child.running()

@@ -28,7 +28,7 @@ class Step(Enum):
     TELL = auto()
     """It has answered: say so."""
     REPLACE = auto()
-    """End it."""
+    """End it. Said once: no process survives that, however long a starved one takes to die."""
 
 
 class Watch:
@@ -37,7 +37,7 @@ class Watch:
     def __init__(self, now_s: float) -> None:
         self._heard_s = self._looked_s = now_s
         self._asked_s: float | None = None
-        self._is_told = False
+        self._is_told = self._is_over = False
 
     def heard(self, now_s: float) -> None:
         """It has said something."""
@@ -55,7 +55,10 @@ class Watch:
             self.heard(now_s)
         self._looked_s = now_s
         silent_s = self.silent_s(now_s)
+        if self._is_over:
+            return Step.NOTHING
         if silent_s >= deadman_s:
+            self._is_over = True
             return Step.REPLACE
         if self._asked_s is None:
             if silent_s >= deadman_s * _NAMED_AT:

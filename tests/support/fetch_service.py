@@ -18,14 +18,19 @@ JSON = {"Content-Type": "application/json"}
 
 
 @contextlib.contextmanager
-def fetch_service(folder: Path, **settings: str) -> Iterator[Service]:
+def fetch_service(folder: Path, *, plug_ins: Path | None = None, **settings: str) -> Iterator[Service]:
     """The service, once a worker answers; one unpinned worker unless told otherwise.
 
+    plug_ins  a folder on its module search path
     settings  PERCORE_*, less the prefix; BIND is a free port by default
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PERCORE_", "GUNICORN_"))}
     # The machine's own proxy must not stand between the service and the test's origin.
-    environ |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost", "PYTHONPATH": str(ROOT)}
+    environ |= {
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "PYTHONPATH": ":".join(map(str, filter(None, (ROOT, plug_ins)))),
+    }
     environ |= {"PERCORE_BIND": "127.0.0.1:0", "PERCORE_PIN": "off", "PERCORE_WORKERS": "1"}
     # The tests' origins are on loopback, on ports that the kernel chose.
     environ |= {"PERCORE_ALLOW_PRIVATE": "127.0.0.0/8", "PERCORE_ALLOW_PORTS": "all"}

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 from gevent import GreenletExit
+from gevent.event import Event
 
 from app.errors import Draining
 from app.fetching.page import Page
-from app.stages import Stage, checkpoint, stage
+from app.stages import Stage, stage
 from app.stages.base import RunsIn
 
 
@@ -79,14 +80,17 @@ def drains(page: Page) -> None:
 
 
 @stage
-def hangs(page: Page) -> None:
-    """Waits for ever, without a CPU: by the hub where that is patched to, in a thread or process by the kernel."""
-    read_end, write_end = os.pipe()
-    try:
-        os.read(read_end, 1)
-    finally:
-        os.close(read_end)
-        os.close(write_end)
+def waits_for_file(page: Page) -> str:
+    """Computes, and never waits, until there is a file of the name that the page holds."""
+    while not os.path.exists(page.body):
+        pass
+    return "done"
+
+
+@stage
+def waits(page: Page) -> None:
+    """For what never comes. In the worker only."""
+    Event().wait()
 
 
 @stage
@@ -117,33 +121,6 @@ def spoils(page: Page) -> str:
     page._content = b"spoilt"
     page.url = "http://spoilt.example/"
     return page.text
-
-
-@stage
-def waits_for_turns(page: Page) -> int:
-    """Computes until the hub has turned as often as the page says; never waits."""
-    begun = turns.count
-    while turns.count < begun + int(page.body):
-        pass
-    return turns.count - begun
-
-
-@stage
-def offers(page: Page) -> int:
-    """The same, by checkpoints."""
-    begun = turns.count
-    while turns.count < begun + int(page.body):
-        checkpoint()
-    return turns.count - begun
-
-
-class Turns:
-    """count: how often a greenlet of the test had its turn."""
-
-    count = 0
-
-
-turns = Turns()
 
 
 def in_place(found: Stage, place: RunsIn, **changes: Any) -> Stage:

@@ -1,0 +1,202 @@
+"""Stages in real batches: in all three places, crashing, stuck, slow, interrupted."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch import records, run_batch, running_batch
+from tests.support.origin import Origin, running_origin
+from tests.support.processes import wait_until
+
+STAGES = """
+import ctypes
+import os
+from app.stages import stage
+
+
+@stage
+def size(page):
+    return [len(page.content), os.getpid()]
+
+
+@stage(runs_in="thread")
+def threaded(page, earlier):
+    return [earlier["size"][0] + 1, os.getpid()]
+
+
+@stage(runs_in="process")
+def apart(page, earlier):
+    return [earlier["threaded"][0] + 1, os.getpid()]
+
+
+def is_poison(page):
+    return "poison" in page.url
+
+
+@stage
+def crash(page):
+    if is_poison(page):
+        ctypes.string_at(0)
+    return len(page.content)
+
+
+@stage(runs_in="process")
+def crash_apart(page):
+    if is_poison(page):
+        ctypes.string_at(0)
+    return len(page.content)
+
+
+@stage
+def stuck(page):
+    if is_poison(page):
+        sum(range(10**12))  # neither gives the GIL up nor looks for signals
+    return len(page.content)
+
+
+@stage(runs_in="thread", timeout_s=0.05)
+def stuck_thread(page):
+    if is_poison(page):
+        ctypes.CDLL(None).pause()
+    return len(page.content)
+
+
+@stage
+def holds(page):
+    return sum(range(200_000))
+
+
+@stage
+def spin(page):
+    open(f"spins-{os.getpid()}", "w").close()
+    while True:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    with running_origin() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a user would stand: with stages of their own."""
+    (tmp_path / "mystages.py").write_text(STAGES)
+    return tmp_path
+
+
+def write_list(folder: Path, origin: Origin, count: int, *poison: int) -> None:
+    lines = [origin.url(f"/ok/{n + 10}?{'poison' if n in poison else n}") for n in range(count)]
+    (folder / "urls.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def run(folder: Path, *stages: str, workers: int = 1, **settings: str) -> tuple[int, str]:
+    named = [argument for name in stages for argument in ("--stage", f"mystages:{name}")]
+    environ = {f"PERCORE_{name}": value for name, value in settings.items()}
+    return run_batch("urls.txt", "-o", "out.jsonl", "--workers", str(workers), *named, cwd=folder, **environ)
+
+
+def values(folder: Path, name: str, but: int) -> list[object]:
+    """Of all records but one, in order; each must be right."""
+    others = [record for record in records(folder / "out.jsonl") if record["index"] != but]
+    assert all(record["ok"] for record in others), others
+    return [record["stages"][name] for record in others]
+
+
+def test_stages_of_one_module_in_all_places(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 6)
+    status, said = run(folder, "size", "threaded", "apart")
+    assert status == 0, said
+    found = [record["stages"] for record in records(folder / "out.jsonl")]
+    assert [one["size"][0] for one in found] == list(range(10, 16))
+    assert [one["threaded"][0] for one in found] == list(range(11, 17))
+    assert [one["apart"][0] for one in found] == list(range(12, 18))
+    assert all(one["size"][1] == one["threaded"][1] != one["apart"][1] for one in found)
+
+
+def test_a_request_whose_stage_crashes_its_worker_pays_alone(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 12, 5)
+    status, said = run(folder, "crash")
+    assert status == 1
+    assert said.count(f"was ended by signal {int(signal.SIGSEGV)}; another takes its place") == 3
+    assert values(folder, "crash", but=5) == [n + 10 for n in range(12) if n != 5]
+    assert records(folder / "out.jsonl")[5]["error"]["kind"] == "worker_crashed"
+
+
+def test_in_a_process_of_its_own_it_costs_no_worker(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 12, 5)
+    status, said = run(folder, "crash_apart")
+    assert status == 1
+    assert "another takes its place" not in said
+    assert values(folder, "crash_apart", but=5) == [n + 10 for n in range(12) if n != 5]
+    assert records(folder / "out.jsonl")[5]["error"] == {
+        "kind": "stage_failed",
+        "message": "the isolated process that ran crash_apart died by SIGSEGV",
+        "stage": "crash_apart",
+    }
+
+
+def test_a_stage_that_holds_the_gil_is_named_and_its_request_given_up(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 4, 2)
+    status, said = run(folder, "stuck", DEADMAN_S="1.2")
+    assert status == 1
+    line = STAGES[: STAGES.index("sum(range(10**12))")].count("\n") + 1
+    stage = "with stage 'mystages:stuck' of request 2 begun"
+    ended = re.findall(rf"worker (\d+) has not answered for \d\.\d s, {stage}.*, and is ended", said)
+    assert len(set(ended)) == len(ended) == 3, said
+    # A machine that is busy elsewhere may not let every one of them answer in time.
+    assert f"{stage}, in stuck ({folder / 'mystages.py'}:{line})" in said
+    assert values(folder, "stuck", but=2) == [10, 11, 13]
+    assert records(folder / "out.jsonl")[2]["error"]["kind"] == "worker_crashed"
+
+
+def test_a_thread_that_never_ends_holds_nobody_up(origin: Origin, folder: Path) -> None:
+    """Not its request, not the others, not the end of the process."""
+    write_list(folder, origin, 4, 2)
+    status, said = run(folder, "stuck_thread")
+    assert status == 1
+    assert "another takes its place" not in said
+    assert values(folder, "stuck_thread", but=2) == [10, 11, 13]
+    error = records(folder / "out.jsonl")[2]["error"]
+    assert (error["kind"], error["stage"]) == ("stage_timeout", "stuck_thread")
+
+
+def test_who_holds_the_hub_gets_advice_at_the_end(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 60)
+    status, said = run(folder, "holds", "size", workers=2, SLICE_MS="0.1")
+    assert status == 0
+    [advice] = [line for line in said.splitlines() if "advice" in line]
+    assert re.fullmatch(
+        r"advice: stage 'holds' held the hub [\d.]+ ms at p99: give it runs_in='process' "
+        r"\(or 'thread', if it releases the GIL\), or checkpoints",
+        advice,
+    )
+
+
+def test_stages_are_listed() -> None:
+    with running_batch("--list-stages") as process:
+        assert (process.wait(), process.stderr) == (0, "")
+        listed = {line.split()[0]: line.split(maxsplit=2)[1:] for line in process.stdout.splitlines()}
+    assert {"sha256", "title", "links", "text", "json", "language", "image", "simhash"} <= listed.keys()
+    assert listed["image"][0] == "thread"
+    assert listed["title"][0] == "worker"
+    assert all(len(about) == 2 and about[0] in ("worker", "thread", "process") for about in listed.values())
+
+
+def test_ctrl_c_while_every_worker_computes(origin: Origin, folder: Path) -> None:
+    write_list(folder, origin, 64)
+    arguments = ("urls.txt", "-o", "out.jsonl", "--workers", "2", "--stage", "mystages:spin", "--drain-timeout", "0.2")
+    with running_batch(*arguments, cwd=folder) as process:
+        wait_until(lambda: len(list(folder.glob("spins-*"))) == 2, "both compute")
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        assert process.wait() == 130
+        assert "this goes on: " in process.stderr
+        assert "another takes its place" not in process.stderr

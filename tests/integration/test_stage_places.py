@@ -1,0 +1,363 @@
+"""Stages in all three places, by the runner and by a whole engine: real slices, threads, processes and origin."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from app.assembly import build_engine
+from app.engine.engine import Engine
+from app.engine.overseer import NOBODY, Overseer
+from app.engine.stage_rules import StageRules
+from app.engine.stage_runner import StageRunner
+from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
+from app.fetching.page import Page
+from app.fetching.per_hub import close_this_hub
+from app.model.job import FetchOptions
+from app.model.outcome import ErrorKind, Outcome
+from app.model.request import Entry, Request
+from app.settings import Settings
+from app.stages import Stage
+from app.stages.base import RunsIn
+from tests.support import placed_stages as placed
+from tests.support.hubs import hub_until
+from tests.support.origin import Origin, running_origin
+from tests.support.pages import make_page
+from tests.support.placed_stages import in_place
+
+PLACES: tuple[RunsIn, ...] = ("worker", "thread", "process")
+ELSEWHERE: tuple[RunsIn, ...] = ("thread", "process")
+
+WIDE = frozenset(os.sched_getaffinity(0))
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[StageRunner]:
+    yield StageRunner(StageRules(wide_cpus=WIDE))
+    close_this_hub()
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    with running_origin() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    yield build_engine(Settings(stage_processes=1, native_threads=1))
+    close_this_hub()
+
+
+def run(
+    runner: StageRunner, stage: Stage, page: Page | None = None, overseer: Overseer = NOBODY, **earlier: bytes
+) -> Any:
+    return json.loads(bytes(runner.run(stage, page or make_page("body"), earlier, 7, overseer)))
+
+
+def outcomes(engine: Engine, origin: Origin, stages: Sequence[Stage], *paths: str, **options: Any) -> list[Outcome]:
+    urls = [origin.url(path) for path in paths or ["/html/one"]]
+    entries = [Entry(index, Request(url=url), url) for index, url in enumerate(urls)]
+    found = list(engine.run(entries, stages=stages, options=FetchOptions(**options)))
+    return sorted(found, key=lambda outcome: outcome.index)
+
+
+def failure(engine: Engine, origin: Origin, stage: Stage) -> tuple[ErrorKind, str]:
+    [outcome] = outcomes(engine, origin, [stage])
+    assert not outcome.ok
+    assert outcome.error is not None
+    assert outcome.error.stage == stage.name
+    assert outcome.stages == {}
+    return outcome.error.kind, outcome.error.message
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def test_each_runs_where_it_wants(runner: StageRunner) -> None:
+    page = make_page("four")
+    found = {place: run(runner, in_place(placed.about, place), page) for place in PLACES}
+    assert {length for length, _, _ in found.values()} == {4}
+    assert found["worker"][1:] == [os.getpid(), threading.get_native_id()]
+    assert found["thread"][1] == os.getpid()
+    assert found["thread"][2] != threading.get_native_id()
+    assert found["process"][1] != os.getpid()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_each_sees_the_values_before_it(runner: StageRunner, place: RunsIn) -> None:
+    assert run(runner, in_place(placed.sees, place), a=b'{"x":[1,null]}', b=b'"text"') == {
+        "a": {"x": [1, None]},
+        "b": "text",
+    }
+
+
+@pytest.mark.parametrize("order", [PLACES, PLACES[::-1], ("process", "worker", "thread")])
+def test_a_chain_through_all_places_on_one_page(engine: Engine, origin: Origin, order: Sequence[RunsIn]) -> None:
+    first, second, third = (in_place(placed.sees, place).called(place) for place in order)
+    [outcome] = outcomes(engine, origin, [first, second, third])
+    assert outcome.ok, outcome
+    values = {name: json.loads(bytes(value)) for name, value in outcome.stages.items()}
+    assert list(values) == list(order)
+    assert values[second.name] == {first.name: {}}
+    assert values[third.name] == {first.name: {}, second.name: {first.name: {}}}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_failed_ends_the_chain_and_what_came_before_stays(engine: Engine, origin: Origin, place: RunsIn) -> None:
+    after = in_place(placed.about, "worker").called("after")
+    [outcome] = outcomes(engine, origin, [placed.sees, in_place(placed.fails, place), after], body="text")
+    assert (outcome.ok, list(outcome.stages)) == (False, ["sees"])
+    assert outcome.error is not None
+    assert outcome.error.stage == "fails"
+
+
+def test_what_a_stage_does_to_the_page_in_a_process_stays_there(runner: StageRunner) -> None:
+    page = make_page("clean", url="http://clean.example/")
+    assert run(runner, in_place(placed.spoils, "process"), page) == "spoilt"
+    assert (page.text, page.url, page.memo) == ("clean", "http://clean.example/", {})
+    assert "X-Spoilt" not in page.headers
+
+
+# Failures -------------------------------------------------------------------------------------------------------------
+
+RAISED = {
+    "fails": "ValueError: no luck at all",
+    "fails_wordlessly": "KeyError",
+    "fails_unspeakably": "NoText: (its text can't be had: RuntimeError)",
+    "leaves": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_what_a_stage_raises_reads_the_same_from_everywhere(engine: Engine, origin: Origin, name: str) -> None:
+    for place in PLACES:
+        found = failure(engine, origin, in_place(getattr(placed, name), place))
+        assert found == (ErrorKind.STAGE_FAILED, RAISED[name]), place
+
+
+def test_a_value_that_is_no_json_is_named_from_everywhere(engine: Engine, origin: Origin) -> None:
+    messages = {failure(engine, origin, in_place(placed.no_json, place)) for place in PLACES}
+    [(kind, message)] = messages
+    assert kind is ErrorKind.STAGE_FAILED
+    assert message.startswith("TypeError: the value is no JSON: value['found'][0] is a type")
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("kills_its_greenlet", "GreenletExit"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("drains", "Draining: so it says"),
+    ],
+)
+def test_elsewhere_nothing_that_is_raised_ends_the_requests_greenlet(
+    engine: Engine, origin: Origin, name: str, message: str, place: RunsIn
+) -> None:
+    found = failure(engine, origin, in_place(getattr(placed, name), place))
+    assert found == (ErrorKind.STAGE_FAILED, message)
+
+
+def test_an_interrupt_in_the_worker_is_not_taken_for_the_stages(engine: Engine, origin: Origin) -> None:
+    """Ctrl-C in a program of one's own comes in whatever runs just then."""
+    with pytest.raises(KeyboardInterrupt):
+        outcomes(engine, origin, [placed.interrupts])
+
+
+def test_a_crash_costs_one_record(engine: Engine, origin: Origin) -> None:
+    paths = ["/html/a", "/html/crash", "/html/b", "/html/c"]
+    found = outcomes(engine, origin, [in_place(placed.crashes, "process"), placed.sees], *paths)
+    assert [outcome.ok for outcome in found] == [True, False, True, True]
+    error = found[1].error
+    assert error is not None
+    assert (error.kind, error.stage) == (ErrorKind.STAGE_FAILED, "crashes")
+    assert error.message == "the isolated process that ran crashes died by SIGSEGV"
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["spins", "backtracks"])
+def test_the_cpu_budget_ends_a_worker_stage(engine: Engine, origin: Origin, name: str) -> None:
+    kind, message = failure(engine, origin, in_place(getattr(placed, name), "worker", cpu_budget_s=0.05))
+    assert kind is ErrorKind.STAGE_TIMEOUT
+    assert message.startswith(f"{name} used 0.")
+    assert message.endswith(" s of CPU time; its budget is 0.05 s")
+
+
+def test_a_worker_stage_waits_no_longer_than_its_time(engine: Engine, origin: Origin) -> None:
+    found = failure(engine, origin, in_place(placed.waits, "worker", timeout_s=0.01))
+    assert found == (ErrorKind.STAGE_TIMEOUT, "waits waited for 0.01 s in all, which is its limit")
+
+
+def test_its_time_ends_a_stage_elsewhere(engine: Engine, origin: Origin, tmp_path: Path) -> None:
+    stage = in_place(placed.spins, "process", timeout_s=0.05)
+    kind, message = failure(engine, origin, stage)
+    assert (kind, message) == (ErrorKind.STAGE_TIMEOUT, "spins was not done after 0.05 s; its process was killed")
+
+
+def test_its_time_ends_the_wait_for_a_thread(runner: StageRunner, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    stage = in_place(placed.waits_for_file, "thread", timeout_s=0.01)
+    try:
+        with pytest.raises(StageTimeout, match=r"^waits_for_file was not done after 0\.01 s"):
+            run(runner, stage, make_page(str(gate)))
+        assert run(runner, in_place(placed.about, "thread"))[0] == 4  # another thread is there
+    finally:
+        gate.touch()
+
+
+# The hub --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_hub_turns_while_a_stage_computes(runner: StageRunner, tmp_path: Path, place: RunsIn) -> None:
+    """Else it would never end: what it waits for is made after twenty turns."""
+    gate = tmp_path / "gate"
+
+    def turns() -> None:
+        for _ in range(20):
+            gevent.sleep(0.0001)
+        gate.touch()
+
+    ticker = gevent.spawn(turns)
+    assert run(runner, in_place(placed.waits_for_file, place), make_page(str(gate))) == "done"
+    assert ticker.dead
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_who_is_killed_in_a_stage_leaves_its_place_free(runner: StageRunner, tmp_path: Path, place: RunsIn) -> None:
+    gate = tmp_path / "gate"
+    overseer = Noted()
+    page = make_page(str(gate))
+    running = gevent.spawn(run, runner, in_place(placed.waits_for_file, place), page, overseer)
+    if place == "process":
+        gevent.sleep(0.01)
+    else:
+        hub_until(lambda: overseer.running, "its stage runs")
+    running.kill()
+    try:
+        assert isinstance(running.value, gevent.GreenletExit)
+        assert run(runner, in_place(placed.about, place))[0] == 4
+    finally:
+        gate.touch()
+    hub_until(lambda: not overseer.running, "its note is taken back")
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_what_runs_elsewhere_when_the_hub_is_closed_has_no_outcome(tmp_path: Path, place: RunsIn) -> None:
+    gate = tmp_path / "gate"
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    stage = in_place(placed.waits_for_file, place)
+    running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
+    gevent.sleep(0.01)
+    close_this_hub()
+    gevent.joinall(running)
+    gate.touch()
+    assert [type(one.exception) for one in running] == [Draining] * 4
+
+
+@pytest.mark.parametrize("place", ["worker", "process"])
+def test_a_run_that_is_given_up_ends_its_stages(engine: Engine, origin: Origin, place: RunsIn) -> None:
+    entry = Entry(0, Request(url=origin.url("/html/one")), "")
+    overseer = Noted()
+
+    def reads() -> None:
+        list(engine.run([entry], stages=[in_place(placed.spins, place)], options=FetchOptions(), overseer=overseer))
+
+    running = gevent.spawn(reads)
+    hub_until(lambda: overseer.entered, "its stages have begun")
+    running.kill()
+    assert not overseer.running
+    [outcome] = outcomes(engine, origin, [in_place(placed.about, place)])
+    assert outcome.ok
+
+
+# What others are told -------------------------------------------------------------------------------------------------
+
+
+class Noted(Overseer):
+    """running: the notes that stand; begun: all that were ever made; entered: requests whose stages have begun."""
+
+    def __init__(self) -> None:
+        self.running: list[object] = []
+        self.begun: list[tuple[int, str]] = []
+        self.entered: list[int] = []
+
+    def around(self, index: int) -> Any:
+        self.entered.append(index)
+        return super().around(index)
+
+    def begins(self, index: int, stage: str) -> object:
+        self.begun.append((index, stage))
+        note = object()
+        self.running.append(note)
+        return note
+
+    def ends(self, note: object) -> None:
+        self.running.remove(note)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["about", "fails", "leaves", "no_json"])
+def test_a_note_stands_only_while_the_stage_runs_here(runner: StageRunner, place: RunsIn, name: str) -> None:
+    overseer = Noted()
+    try:
+        run(runner, in_place(getattr(placed, name), place), overseer=overseer)
+    except (ValueError, TypeError, SystemExit, StageRaised):
+        assert name != "about"
+    assert overseer.begun == ([] if place == "process" else [(7, name)])
+    assert overseer.running == []
+
+
+def test_who_is_in_line_for_the_core_is_not_noted(runner: StageRunner, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    first, second = Noted(), Noted()
+    page = make_page(str(gate))
+    stage = in_place(placed.waits_for_file, "worker", preempt=False)
+
+    def in_line() -> None:
+        # In the one slice of the first, which can't be ended.
+        gate.touch()
+
+    one = gevent.spawn(run, runner, stage, page, first)
+    other = gevent.spawn(run, runner, in_place(placed.about, "worker"), page, second)
+    threading.Timer(0.01, in_line).start()
+    seen: list[bool] = []
+    original = first.ends
+    first.ends = lambda note: (seen.append(bool(second.begun)), original(note))[1]  # type: ignore[method-assign]
+    gevent.joinall([one, other], raise_error=True)
+    assert seen == [False]
+    assert second.begun == [(7, "about")]
+
+
+def test_uses_tell_what_came_to_a_value(tmp_path: Path) -> None:
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    for place in PLACES:
+        for _ in range(2):
+            run(runner, in_place(placed.about, place))
+        with pytest.raises((ValueError, StageRaised)):
+            run(runner, in_place(placed.fails, place))
+    run(runner, in_place(placed.sees, "worker", preempt=False))
+    with pytest.raises(StageCrashed):
+        run(runner, in_place(placed.crashes, "process"), make_page("crash"))
+    uses = {(use.name, use.runs_in): use for use in runner.uses()}
+    assert uses["about", "thread"].runs == uses["about", "process"].runs == 2
+    assert uses["about", "process"].wall_s > 0
+    assert ("fails", "thread") not in uses
+    assert ("fails", "process") not in uses
+    assert ("crashes", "process") not in uses
+    worker = uses["about", "worker"]
+    assert worker.runs >= 2
+    assert worker.held.count >= 2
+    assert worker.preempt
+    assert not uses["sees", "worker"].preempt
+    close_this_hub()
