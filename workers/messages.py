@@ -13,6 +13,7 @@ import msgspec
 
 from app.model.job import FetchOptions
 from app.policy.advice import StageUse
+from app.policy.heaviest import Weighed
 from app.policy.sharding import Shard
 from app.settings import Settings
 
@@ -85,10 +86,16 @@ class Count(msgspec.Struct, frozen=True, tag=True):
     shards     shard number -> counts of its records by kind: whole counts, so that a dead child's successor
                replaces them; only shards that have changed
     in_flight  fetches that hold a slot, at this moment
+    cpu        CPU seconds per second, of late
+    late_s     by how much the hub was late, at most, since the last Count
+    slowest    the origins that most time went to since the beginning; None when not told this time
     """
 
     shards: dict[int, dict[str, int]]
     in_flight: int
+    cpu: float = 0.0
+    late_s: float = 0.0
+    slowest: list[Weighed] | None = None
 
 
 class ShardDone(msgspec.Struct, frozen=True, tag=True):

@@ -36,6 +36,11 @@ class ShardRun:
                 self._open[index] = entry
 
     @property
+    def part(self) -> JsonlPart:
+        """The file, for whoever flushes it to the disk."""
+        return self._part
+
+    @property
     def kinds(self) -> Kinds:
         """Counts of the records stored by now, those that an earlier worker left included."""
         return self._part.kinds

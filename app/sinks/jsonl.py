@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from app.errors import OutputError
 from app.model.outcome import Failure, Outcome
+from app.sinks.durable import sync_names
 from app.sinks.record import encode_record
 
 Kinds = Counter[str]
@@ -28,6 +29,14 @@ class _Brief(msgspec.Struct):
 
     index: int
     error: Failure | None
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """A record as it lies in a file; `line` has its line end, `kind` is "ok" or an error kind."""
+
+    index: int
+    kind: str
+    line: bytes
 
 
 _brief = msgspec.json.Decoder(_Brief)
@@ -95,6 +104,8 @@ class JsonlPart:
                         _copy(self._descriptor, offset, length, out.fileno())
                 os.fsync(out.fileno())
             os.rename(temporary, path)
+            # The new name is on the disk before the old one goes.
+            sync_names(path.parent)
             os.unlink(self._path)
         except OSError as error:
             # The space is wanted most where there is none left.
@@ -102,6 +113,10 @@ class JsonlPart:
             raise OutputError(f"can't write {path}: {error.strerror}") from error
         finally:
             self.close()
+
+    def duplicate(self) -> int:
+        """A descriptor of the part file, for a thread that flushes it to the disk: it outlives `finish` and `close`."""
+        return os.dup(self._descriptor)
 
     def close(self) -> None:
         """Leave the part as it is, to be taken up again."""
@@ -119,25 +134,31 @@ class JsonlPart:
         """Note the whole lines of an earlier run, cut off a torn last one; the size in bytes then."""
         offset = 0
         with open(self._descriptor, "rb", closefd=False) as file:
-            for line in file:
-                try:
-                    brief = _brief.decode(line)
-                except msgspec.DecodeError:
-                    break
-                if not line.endswith(b"\n"):
-                    break
-                self._places[brief.index] = (offset, len(line))
-                self._kinds[_kind(brief.error)] += 1
-                offset += len(line)
+            for record in stored_records(file):
+                self._places[record.index] = (offset, len(record.line))
+                self._kinds[record.kind] += 1
+                offset += len(record.line)
         os.ftruncate(self._descriptor, offset)
         return offset
 
 
+def stored_records(lines: Iterable[bytes]) -> Iterator[Stored]:
+    """The records of an open file, up to the first line that is none, or is torn."""
+    for line in lines:
+        try:
+            brief = _brief.decode(line)
+        except msgspec.DecodeError:
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield Stored(brief.index, _kind(brief.error), line)
+
+
 def count_kinds(path: Path) -> Kinds | None:
-    """Counts of the records in a finished file; None when there is no such file, or it is spoiled."""
+    """Counts of the records in a finished file; None when there is no such file, or it is spoiled, or it has none."""
     try:
         with open(path, "rb") as file:
-            return Counter(_kind(_brief.decode(line).error) for line in file)
+            return Counter(_kind(_brief.decode(line).error) for line in file) or None
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

@@ -26,7 +26,7 @@ class Scene:
     def after(self, seconds: float, **kinds: int) -> None:
         self.now_s += seconds
         self.tally.set_open(0, kinds)
-        self.progress.update(self.tally, in_flight=3)
+        self.progress.update(self.tally)
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
