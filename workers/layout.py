@@ -1,13 +1,15 @@
 """Layout: what lies where in a batch's work folder, `OUTPUT.percore/`.
 
-manifest.json          what is being done; written last, so a folder without one was never begun
-intent.json            whether the output that exists is to be replaced, and whether failures are being retried
-lock                   held by the parent that works here
-parts/000000.jsonl     records of a shard under way, in the order of completion
-shards/000000.jsonl    a finished shard, in input order
-finished.jsonl         the ledger: counts of the finished shards
-output.jsonl           all of them, for the moment before it becomes the output
-receipt.json           the output's receipt, for the same moment
+    manifest.json          what is being done
+    intent.json            whether the output that exists is to be replaced, and whether failures are being retried
+    lock                   held by the parent that works here
+    parts/000000.jsonl     records of a shard under way, in the order of completion
+    shards/000000.jsonl    a finished shard, in input order
+    ledger                 counts of the finished shards
+    output.jsonl           all of them, for the moment before it becomes the output
+    receipt.json           the output's receipt, for the same moment
+
+The manifest is written last of what a run begins with: a folder without one was never begun.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 MANIFEST = "manifest.json"
 INTENT = "intent.json"
 LOCK = "lock"
+LEDGER = "ledger"
 PARTS = "parts"
 SHARDS = "shards"
 WHOLE = "output.jsonl"

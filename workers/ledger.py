@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from app.sinks.jsonl import Kinds, count_kinds
-from workers.layout import shard_path
+from workers.layout import LEDGER, shard_path
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / "finished.jsonl"
+        self._path = folder / LEDGER
         self._notes = self._read()
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
