@@ -38,12 +38,13 @@ class DryRun(msgspec.Struct, frozen=True):
 
     def report(self) -> list[str]:
         """It in words."""
+        more = "more than " if self.more_origins else ""
         lines = [
-            f"{self.lines:,} lines: {self.requests:,} request{"" if self.requests == 1 else "s"}, {sum(self.invalid.values()):,} that can't be fetched; "
-            f"{self.shards:,} shards of up to {self.shard_size:,} lines",
+            f"{_number(self.lines, 'line')}: {_number(self.requests, 'request')}, "
+            f"{sum(self.invalid.values()):,} that can't be fetched; "
+            f"{_number(self.shards, 'shard')} of up to {_number(self.shard_size, 'line')}",
             *(f"  {kind}  {count:,}" for kind, count in self.invalid.items()),
-            f"{'more than ' if self.more_origins else ''}{self.origins:,} origin{'' if self.origins == 1 else 's'}"
-            + (", the largest:" if self.largest else ""),
+            f"{more}{_number(self.origins, 'origin')}" + (", the largest:" if self.largest else ""),
             *(f"  {origin}  {count:,}" for origin, count in self.largest.items()),
         ]
         return [*lines, "nothing was fetched"]
@@ -89,3 +90,7 @@ def dry_run(plan: Plan) -> DryRun:
 
 def _origin(request: Request) -> str:
     return str(origin_of(request.url))
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count:,} {of}{'' if count == 1 else 's'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -15,6 +14,8 @@ def exchange(new: Path, old: Path, *, aside: Path) -> None:
 
     Where it can't, `old` is moved to `aside` first, so for a moment there is nothing. Raises OSError.
     """
+    import ctypes  # only now: hardly any run needs it
+
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
     if renameat2 is not None:
         names = os.fsencode(new), os.fsencode(old)

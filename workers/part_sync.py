@@ -6,6 +6,7 @@ part is flushed only when something was appended to it, and at a shard's end by 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 
@@ -13,6 +14,8 @@ import gevent
 
 from app.errors import OutputError
 from app.sinks.jsonl import JsonlPart
+
+_log = logging.getLogger("percore.batch")
 
 # Twice a second, so that it is a second at most for disks that take half of one.
 _EVERY_S = 0.5
@@ -38,6 +41,7 @@ class PartSync:
         error = gevent.get_hub().threadpool.apply(_flush, (descriptors,))
         if error is not None:
             raise OutputError(f"can't flush records to the disk: {error.strerror}") from error
+        _log.debug("%d parts are on the disk", len(descriptors))
 
 
 def _flush(descriptors: list[int]) -> OSError | None:

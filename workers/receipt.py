@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import UsageError
+from app.sinks.durable import write_whole
 from workers.manifest import Manifest, difference
 from workers.summary import Summary
 
@@ -45,7 +46,7 @@ def mark_of(output: Path) -> OutputMark:
 def write_receipt(path: Path, output: Path, manifest: Manifest, summary: Summary) -> None:
     """Write the receipt of `output`, which has its content but perhaps not yet its name. Raises OSError."""
     receipt = Receipt(mark_of(output), summary, msgspec.Raw(msgspec.json.encode(manifest)))
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+    write_whole(path, [msgspec.json.format(msgspec.json.encode(receipt), indent=2), b"\n"])
 
 
 def read_receipt(path: Path) -> Receipt | None:
