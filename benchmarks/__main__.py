@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fetch, leaks, memory, start
+from benchmarks import fetch, first_fetch, leaks, memory, start
 
-BENCHMARKS = {"fetch": fetch, "leaks": leaks, "memory": memory, "start": start}
+BENCHMARKS = {"fetch": fetch, "first-fetch": first_fetch, "leaks": leaks, "memory": memory, "start": start}
 _INTERRUPTED = 130
 
 
