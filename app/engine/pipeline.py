@@ -23,10 +23,11 @@ from app.fetching.place import Place
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
+from app.fetching.stored import stored_page
 from app.fetching.visit import Hop
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
-from app.model.request import Entry, Request
+from app.model.request import Entry, Request, StoredResponse
 from app.model.timing import Timing
 from app.policy.deadline import Deadline
 from app.policy.retry import Attempt, parse_retry_after_s, pause_s
@@ -90,12 +91,7 @@ class Pipeline:
         if isinstance(request, Failure):
             draft.failure = request
             return
-        if self._options.headers:
-            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
-        limit_s = request.timeout_s or self._options.timeout_s
-        page = self._hop(request, draft, limit_s)
-        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
-            page = self._hop(hop, draft, limit_s)
+        page = self._stored(request, draft) if isinstance(request, StoredResponse) else self._fetched(request, draft)
         draft.page = page
         if self._options.timing and page.timing is not None:
             draft.timing = page.timing
@@ -106,6 +102,20 @@ class Pipeline:
                 self._run_stages(page, draft)
         if self._options.body != "none":
             draft.body = _body(page, self._options.body)
+
+    def _stored(self, stored: StoredResponse, draft: _Draft) -> Page:
+        """What was fetched before: no origin is asked for leave, for none is contacted."""
+        draft.deadline = Deadline(self._clock.monotonic_s(), self._options.timeout_s)
+        return stored_page(stored, self._session)
+
+    def _fetched(self, request: Request, draft: _Draft) -> Page:
+        if self._options.headers:
+            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
+        limit_s = request.timeout_s or self._options.timeout_s
+        page = self._hop(request, draft, limit_s)
+        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
+            page = self._hop(hop, draft, limit_s)
+        return page
 
     def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
         """One hop of the fetch, by leave of its own origin."""
