@@ -77,7 +77,7 @@ class StageRunner:
             use[1] += self._now_s() - began_s
 
     def aside(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call what is no stage and releases the GIL: in a native thread, or here when none is left. Yields to the hub."""
+        """Call what is no stage and releases the GIL, in a native thread; here when none is left. Yields to the hub."""
         try:
             return self._threads().run(function, *args)
         except StageTimeout:

@@ -16,7 +16,7 @@ from requests import PreparedRequest
 from app.fetching.adapter import bytes_of
 from app.fetching.head import status_of
 from app.fetching.page import Page
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, header_lines, host_line, plain_target, target_of
 
 # What they are under once a coding has been undone that the head still announces.
 _UNDONE = b"X-Crawler-"
@@ -73,10 +73,11 @@ def _exchange(page: Any) -> Exchange:
 
 def _request(request: PreparedRequest, target: Target, protocol: str) -> bytes:
     body = bytes_of(request)
-    given = header_lines(request.headers.items(), has_body=body is not None)
+    given = host_line(target, request.headers) + header_lines(request.headers.items(), has_body=body is not None)
     lines = [sent for line in given if (sent := _sent(line)) is not None]
     hosts = [line for line in lines if _is(line, b"host")] or [b"Host: " + _authority(target)]
-    connections = [line for line in lines if _is(line, b"connection")]
+    # An empty one is none to libcurl.
+    connections = [line for line in lines if _is(line, b"connection") and len(line) > len(b"Connection:")]
     others = [line for line in lines if not _is(line, b"host") and not _is(line, b"connection")]
     path = target.url[target.url.index("/", len(target.scheme) + 3) :]
     lengths = [b"Content-Length: %d" % len(body)] if body is not None else []
