@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import zstandard
+from backports import zstd
 
 _BLOCK_BYTES = 1 << 20
 
-# gzip's own default, and zstd's. zlib knows by the 16 that it is to write a gzip member, not its own format.
+# gzip's own default; Zstandard's is its library's. zlib knows by the 16 that it is to write a gzip member.
 _GZIP_LEVEL = 6
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_ZSTD_LEVEL = 3
 
 
 def write_plain(paths: Iterable[Path], out: BinaryIO) -> None:
@@ -31,7 +30,7 @@ def write_gzip(paths: Iterable[Path], out: BinaryIO) -> None:
 
 def write_zstd(paths: Iterable[Path], out: BinaryIO) -> None:
     """One Zstandard frame (RFC 8878), with a checksum of the content."""
-    packer = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.checksum_flag: 1})
     out.writelines(packer.compress(block) for block in _blocks(paths))
     out.write(packer.flush())
 

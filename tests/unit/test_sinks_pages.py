@@ -152,11 +152,12 @@ def test_any_exchange_is_read_back_by_two_readers(
 
 
 class Bench:
-    """A shard of four requests in a folder, with a WARC and a body store."""
+    """A shard of four requests in a folder, or fewer, with a WARC and a body store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, requests: int = 4) -> None:
         self.folder = folder
-        self.shard = Shard(0, 10, LINES)
+        self.shard = Shard(0, 10, LINES[:requests])
+        self.indexes = list(range(10, 10 + requests))
         self.part, self.final = folder / "parts" / "000000.jsonl", folder / "shards" / "000000.jsonl"
         self.bodies = folder / "bodies"
         self.outputs = PageOutputs(warc=True, bodies=str(self.bodies))
@@ -186,14 +187,14 @@ class Bench:
     def check(self) -> None:
         """Exactly one whole record, capture and body for each request, and nothing else."""
         records = [msgspec.json.decode(line) for line in self.final.read_bytes().splitlines()]
-        assert [record["index"] for record in records] == [10, 11, 12, 13]
+        assert [record["index"] for record in records] == self.indexes
         warc = warc_path(self.final)
         assert is_valid(warc)
         found = records_of(warc.read_bytes())
         responses = [(record, block) for record, block in found if record["WARC-Type"] == "response"]
         assert [record["WARC-Record-ID"] for record, _ in responses] == [f"<{each['warc_id']}>" for each in records]
-        assert [block for _, block in responses] == [HEAD + body_of(index) for index in range(10, 14)]
-        kinds = ["warcinfo"] + ["response", "request", "metadata"] * 4
+        assert [block for _, block in responses] == [HEAD + body_of(index) for index in self.indexes]
+        kinds = ["warcinfo"] + ["response", "request", "metadata"] * len(self.indexes)
         assert [record["WARC-Type"] for record, _ in found] == kinds
         assert bodies_in(self.bodies) == {each["body_sha256"] for each in records}
         left = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
@@ -236,6 +237,36 @@ def test_a_shard_from_beginning_to_end(tmp_path: Path) -> None:
     bench.check()
 
 
+def test_all_is_on_the_disk_before_the_shard_counts_as_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    done: list[str] = []
+
+    def noted(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def call(*args: Any) -> Any:
+            target = args[-1] if name == "rename" else Path(os.readlink(f"/proc/self/fd/{args[0]}"))
+            if bench.bodies not in target.parents:
+                done.append(f"{name} {target.name}")
+            return real(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "rename", noted("rename"))
+    monkeypatch.setattr(os, "fsync", noted("fsync"))
+    monkeypatch.setattr("app.sinks.body_store._sync_file_system", lambda descriptor: done.append("bodies"))
+    bench.go_on()
+    assert done == [
+        "bodies",
+        "fsync 000000.warc.gz.tmp",
+        "rename 000000.warc.gz",
+        "fsync 000000.jsonl.tmp",
+        "rename 000000.jsonl",
+    ]
+
+
 def test_what_is_kept_when_nothing_is_asked_for(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.outputs = PageOutputs()
@@ -253,30 +284,28 @@ def test_equal_bodies_are_one_file(tmp_path: Path) -> None:
     assert len(bodies_in(bench.bodies)) == 1
 
 
-def test_a_death_at_any_line_of_storing_and_finishing(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_a_death_at_any_line_of_storing_and_finishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.sinks.body_store._sync_file_system", lambda descriptor: None)
+    bench = Bench(tmp_path, requests=2)
 
     def work() -> None:
         run = bench.open()
-        for index in (12, 10):
-            bench.keep(run, index)
+        bench.keep(run, 11)
         run.close()
         bench.go_on()
 
-    seen: set[int] = set()
-    for step in deaths(work):
+    left: set[int] = set()
+    for _ in deaths(work):
         if bench.final.exists():
-            # As the worker does: it is finished, whoever did it.
-            for path in bench.part.parent.iterdir():
+            # As the worker does: it is finished, whoever did it, and the work folder will go.
+            for path in [*bench.part.parent.iterdir(), *(bench.bodies / ".partial").iterdir()]:
                 path.unlink()
-            for path in (bench.bodies / ".partial").iterdir():
-                path.unlink()
-            seen.add(-1)
+            left.add(-1)
         else:
-            seen.add(len(bench.go_on()))
+            left.add(len(bench.go_on()))
         bench.check()
         bench.clear()
-    assert seen == {-1, 0, 1, 2, 3, 4}, "deaths came before and after every record"
+    assert left == {-1, 0, 1, 2}, "deaths came before and after every record"
 
 
 def test_a_death_between_page_and_record_leaves_an_orphan_that_is_passed_over(tmp_path: Path) -> None:
