@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from gevent import GreenletExit
@@ -16,7 +16,7 @@ from requests.models import REDIRECT_STATI
 
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.stage_runner import StageRunner
-from app.errors import Draining, FetchError, InvalidRequest, StageCrashed, StageRaised, StageTimeout
+from app.errors import Draining, FetchError, InvalidRequest, OutputError, StageCrashed, StageRaised, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
@@ -39,6 +39,9 @@ _log = logging.getLogger("percore.engine")
 
 _MESSAGE_CHARACTERS = 500
 
+KeepPage = Callable[[int, Page], dict[str, str]]
+"""Keeps the final page of the request of that index; the fields of the record that say where. May yield to the hub."""
+
 
 class Pipeline:
     """How the requests of one job are run on this hub.
@@ -46,6 +49,7 @@ class Pipeline:
     session, slots, robots, runner  shared by every pipeline of the hub
     stages                          run on each page, in order
     overseer                        told of each entry's stages, by its index
+    keep_page                       for every final page, once its stages have run. OutputError from it ends the run
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Pipeline:
         options: FetchOptions | None = None,
         clock: Clock | None = None,
         overseer: Overseer = NOBODY,
+        keep_page: KeepPage | None = None,
     ) -> None:
         self._session = session
         self._slots = slots
@@ -68,6 +73,7 @@ class Pipeline:
         self._options = options or FetchOptions()
         self._clock = clock or Clock()
         self._overseer = overseer
+        self._keep_page = keep_page
 
     def run(self, entry: Entry) -> Outcome:
         """The entry's one outcome. Yields to the hub."""
@@ -84,7 +90,11 @@ class Pipeline:
         except Exception as error:
             _log.exception("request %d (%s) met a defect", entry.index, entry.url)
             draft.fail(ErrorKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        return draft.outcome(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        if self._keep_page is not None and draft.page is not None:
+            self._keep(self._keep_page, draft.page, draft)
+        outcome = draft.outcome(now_s)
+        return msgspec.structs.replace(outcome, **draft.kept) if draft.kept else outcome
 
     def _run(self, entry: Entry, draft: _Draft) -> None:
         request = entry.request
@@ -117,6 +127,16 @@ class Pipeline:
             page = self._hop(hop, draft, limit_s)
         return page
 
+    def _keep(self, keep_page: KeepPage, page: Page, draft: _Draft) -> None:
+        entry = draft.entry
+        try:
+            draft.kept = keep_page(entry.index, page)
+        except (OutputError, Draining):
+            raise
+        except Exception as error:
+            _log.exception("the page of request %d (%s) can't be kept", entry.index, entry.url)
+            draft.fail(ErrorKind.INTERNAL_ERROR, f"the page can't be kept: {type(error).__name__}: {error}")
+
     def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
         """One hop of the fetch, by leave of its own origin."""
         origin = origin_of(request.url)
@@ -133,6 +153,7 @@ class Pipeline:
         """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
         while True:
             page = failure = None
+            began_s = self._clock.wall_s()
             try:
                 page = self._session.fetch_hop(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
             except FetchError as error:
@@ -140,6 +161,7 @@ class Pipeline:
                 place.failed(error)
                 attempt = Attempt(draft.attempts, request.method, error.kind)
             else:
+                page.began_s = began_s
                 if page.status_code < 400:
                     place.answered(page.status_code)
                     return page
@@ -192,6 +214,7 @@ class _Draft:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.stages: dict[str, msgspec.Raw] = {}
+        self.kept: dict[str, str] = {}
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,11 +24,14 @@ Kinds = Counter[str]
 """How many records there are of each error kind, and under "ok" of those that have none."""
 
 
-class _Brief(msgspec.Struct):
-    """What the store itself needs to know of a record."""
+class Brief(msgspec.Struct):
+    """What a store needs to know of a record: of its page too, if that is kept (app.sinks.page_sink)."""
 
     index: int
     error: Failure | None
+    bytes: int = 0
+    warc_id: str | None = None
+    body_sha256: str | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +42,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     line: bytes
 
 
-_brief = msgspec.json.Decoder(_Brief)
+_brief = msgspec.json.Decoder(Brief)
 
 _COPY_BYTES = 1 << 20
 
@@ -50,13 +53,16 @@ _IN_MEMORY_BYTES = 8 << 20
 class JsonlPart:
     """The records of one shard that is under way. Open it, append, then `finish` or `close`.
 
-    path   the part file; taken up again when it exists
+    path     the part file; taken up again when it exists
+    is_kept  whether a record that is taken up again still counts; one that does not is as if it had never been
     Raises OutputError whenever the file system refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_kept: Callable[[Brief], bool] = lambda record: True) -> None:
         self._path = path
+        self._is_kept = is_kept
         self._places: dict[int, tuple[int, int]] = {}  # index -> (offset, length) of its line
+        self._warc_ids: dict[int, str] = {}
         self._kinds: Kinds = Counter()
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -74,6 +80,11 @@ class JsonlPart:
         """Indexes that have their record."""
         return frozenset(self._places)
 
+    @property
+    def warc_ids(self) -> list[str]:
+        """Of the records that name one, in input order."""
+        return [identifier for _, identifier in sorted(self._warc_ids.items())]
+
     def append(self, outcomes: Sequence[Outcome]) -> None:
         """Store records, in one write. Raises OutputError when they can't be; then the file still ends in a whole line,
         and none of these is in it.
@@ -88,6 +99,8 @@ class JsonlPart:
             self._places[outcome.index] = (self._size_bytes, len(line))
             self._size_bytes += len(line)
             self._kinds[_kind(outcome.error)] += 1
+            if isinstance(outcome.warc_id, str):
+                self._warc_ids[outcome.index] = outcome.warc_id
 
     def finish(self, path: Path) -> None:
         """Write the records to `path` in input order, flushed to the disk, and drop the part file."""
@@ -134,10 +147,19 @@ class JsonlPart:
         """Note the whole lines of an earlier run, cut off a torn last one; the size in bytes then."""
         offset = 0
         with open(self._descriptor, "rb", closefd=False) as file:
-            for record in stored_records(file):
-                self._places[record.index] = (offset, len(record.line))
-                self._kinds[record.kind] += 1
-                offset += len(record.line)
+            for line in file:
+                try:
+                    brief = _brief.decode(line)
+                except msgspec.DecodeError:
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                if self._is_kept(brief):
+                    self._places[brief.index] = (offset, len(line))
+                    self._kinds[_kind(brief.error)] += 1
+                    if brief.warc_id is not None:
+                        self._warc_ids[brief.index] = brief.warc_id
+                offset += len(line)
         os.ftruncate(self._descriptor, offset)
         return offset
 
