@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -26,10 +26,12 @@ class BatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     settings      PERCORE_* variables, with the options that were given in their place
     """
 
-    input_name: str
-    output: str
+    input_names: Sequence[str]
+    outputs: Sequence[str]
     input_format: Format | None
     url_column: str
+    dedupe: bool
+    store_bodies: str | None
     limit: int | None
     sample: str
     seed: int
@@ -138,14 +140,24 @@ def _headers(given: Sequence[str]) -> dict[str, str]:
 _DEFAULTS = Settings()
 
 _OPTIONS: list[Callable[[Any], Any]] = [
-    click.argument("input_name", metavar="INPUT"),
+    click.argument("input_names", metavar="INPUT...", nargs=-1, required=True),
     click.option(
-        "-o", "--output", required=True, metavar="OUT", help="A .jsonl file, or with a trailing / a folder of shards."
+        "-o",
+        "--output",
+        "outputs",
+        required=True,
+        multiple=True,
+        metavar="OUT",
+        help=".jsonl (.gz, .zst), .parquet, .warc.gz, or with a trailing / a folder of shards; repeatable.",
+    ),
+    click.option("--store-bodies", metavar="DIR", help="Keep each body there, in a file named by its SHA-256."),
+    click.option(
+        "--format", "input_format", type=click.Choice(get_args(Format)), help="Of all INPUTs; else told by their names."
     ),
     click.option(
-        "--format", "input_format", type=click.Choice(["txt", "jsonl", "csv"]), help="Of INPUT; else told by its name."
+        "--url-column", default="url", show_default=True, help="The column that holds the URL, where there are columns."
     ),
-    click.option("--url-column", default="url", show_default=True, help="The column of a .csv that holds the URL."),
+    click.option("--dedupe", is_flag=True, help="Fetch each request once, however often it is listed."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N lines only."),
     click.option("--sample", default="", metavar="SHARE|N", help="Fetch some by chance: 0.01 or 1%, or 500 of them."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --sample's chance."),

@@ -46,7 +46,7 @@ class BatchRun:
         self._topology: Topology = read_topology()
         usable = worker_count(self._topology)
         self._workers = usable if options.settings.workers == "auto" else options.settings.workers
-        self._folder = WorkFolder(options.output)
+        self._folder = WorkFolder(plan.outputs)
         self._tally = Tally()
         self._started_at = datetime.now(UTC)
         self._started_s = time.monotonic()
@@ -54,16 +54,16 @@ class BatchRun:
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
         options, plan = self._options, self._plan
-        if plan.source.is_file(Path(options.output)):
-            raise UsageError(f"{options.output} is the input; give the output another name")
         done = self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed)
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
-            _print(f"nothing to do: {options.output} is finished, {what} ({done.summary.lines()[0]})")
+            _print(f"nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
             self._write_summary(done.summary)
             return 0
         ledger = Ledger(self._folder.path)
-        feed = Feed(plan.shards(), finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
+        feed = Feed(
+            plan.shards(self._folder.path), finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1
+        )
         shown = Progress(options.progress, lambda: self._estimate(feed))
         supervisor = self._supervisor(feed, ledger, shown)
         try:
@@ -92,10 +92,11 @@ class BatchRun:
             settings,
             self._plan.fetch,
             list(options.stages),
-            self._plan.source.entry_form,
+            self._plan.inputs.entry_form,
             self._plan.shard_size,
             str(self._folder.path),
             options.deny_private,
+            self._plan.pages,
         )
         return Supervisor(
             begin,
@@ -115,8 +116,8 @@ class BatchRun:
                 f"there are {summary.records:,} records for {feed.entries_seen:,} requests; please report this defect"
             )
         path = self._folder.path
-        shards = (shard_path(path, number) for number in range(feed.shards_seen) if number not in feed.empty_shards)
-        self._folder.publish(shards, self._plan.manifest, summary)
+        numbers = [number for number in range(feed.shards_seen) if number not in feed.empty_shards]
+        self._folder.publish(lambda: (shard_path(path, number) for number in numbers), self._plan.manifest, summary)
 
     def _say_how_it_ended(self, summary: Summary, supervisor: Supervisor, shown: Progress) -> int:
         for line in summary.lines():
@@ -126,11 +127,14 @@ class BatchRun:
         if summary.state == "interrupted":
             shown.say(self._advice_to_go_on())
             return EXIT_INTERRUPTED
-        shown.say(f"written to {self._options.output}")
+        shown.say(f"written to {self._outputs()}")
         return EXIT_FAILURES if summary.failed else 0
 
+    def _outputs(self) -> str:
+        return ", ".join(map(str, self._plan.outputs))
+
     def _advice_to_go_on(self) -> str:
-        if self._plan.source.is_repeatable:
+        if self._plan.inputs.is_repeatable:
             return f"interrupted; nothing is lost, this goes on: {self._how_to_go_on()}"
         return (
             f"interrupted; standard input can't be read again, so this can't go on. "
@@ -139,7 +143,7 @@ class BatchRun:
 
     def _estimate(self, feed: Feed) -> float | None:
         """How many records there will be, judged by how much of the input has been read."""
-        share = self._plan.source.read_share()
+        share = self._plan.inputs.read_share()
         if self._plan.selection.limit is not None:
             share = max(share or 0.0, feed.lines_seen / self._plan.selection.limit)
         return feed.entries_seen / share if share and feed.entries_seen else None
@@ -162,7 +166,7 @@ class BatchRun:
             elapsed_s=round(elapsed_s, 3),
             rate=round(fetched / max(elapsed_s, 1e-9), 1),
             started_at=self._started_at.isoformat(timespec="seconds"),
-            outputs=[self._options.output],
+            outputs=[str(spec) for spec in self._plan.outputs],
             workers=self._workers,
             worker_deaths=supervisor.deaths,
             slowest_origins=[

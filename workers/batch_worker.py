@@ -24,6 +24,7 @@ from gevent.queue import Queue
 
 from app.assembly import build_engine
 from app.engine.engine import Engine
+from app.engine.pipeline import KeepPage
 from app.engine.shard_run import ShardRun
 from app.engine.stage_loading import load_stages
 from app.engine.stage_rules import StageRules
@@ -34,6 +35,7 @@ from app.policy.addresses import AddressPolicy, parse_allowed
 from app.policy.heaviest import Heaviest
 from app.policy.sharding import shard_of
 from app.sinks.jsonl import JsonlPart, count_kinds
+from app.sinks.page_sink import Aside
 from app.telemetry.log import configure
 from workers.batch_overseer import BatchOverseer
 from workers.black_box import BlackBox
@@ -110,7 +112,13 @@ class BatchWorker:
         self._send(Ready())
         for _ in range(_SHARDS_WANTED):
             self._send(Want())
-        lots = engine.run_in_lots(self._entries(begin), stages=stages, options=begin.options, overseer=self._overseer)
+        lots = engine.run_in_lots(
+            self._entries(begin, engine.aside),
+            stages=stages,
+            options=begin.options,
+            overseer=self._overseer,
+            keep_page=self._keeper(begin.shard_size) if begin.pages else None,
+        )
         self._recorder = gevent.spawn(self._record_all, lots, begin.shard_size)
         gevent.spawn(self._obey, engine)
         helpers: list[gevent.Greenlet[..., None]] = [
@@ -172,7 +180,10 @@ class BatchWorker:
             self._fault = error
             self._recorder.kill(block=False)
 
-    def _entries(self, begin: Begin) -> Iterator[Entry]:
+    def _keeper(self, shard_size: int) -> KeepPage:
+        return lambda index, page: self._runs[shard_of(index, shard_size)].keep_page(index, page)
+
+    def _entries(self, begin: Begin, aside: Aside) -> Iterator[Entry]:
         """Every entry to be fetched, shard after shard, as the parent hands them out."""
         folder = Path(begin.folder)
         while True:
@@ -187,7 +198,8 @@ class BatchWorker:
                 # Another worker finished it, and died before it could say so.
                 self._send(ShardDone(shard.number, finished))
                 continue
-            run = ShardRun(shard, begin.entry_form, part_path(folder, shard.number), final_path)
+            part = part_path(folder, shard.number)
+            run = ShardRun(shard, begin.entry_form, part, final_path, begin.pages, aside)
             self._runs[shard.number] = run
             self._send(Began(shard.number, run.kinds))
             self._overseer.suspects |= taken.suspects

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 
 from app.model.outcome import Failure
-from app.model.request import Request
 from app.policy.heaviest import Heaviest
 from app.policy.urls import origin_of
 from app.sources.entry import parse_entry
@@ -50,17 +50,17 @@ class DryRun(msgspec.Struct, frozen=True):
         return [*lines, "nothing was fetched"]
 
 
-def dry_run(plan: Plan) -> DryRun:
-    """Read the whole input. Memory does not depend on its length."""
+def dry_run(plan: Plan, folder: Path) -> DryRun:
+    """Read the whole input. Memory does not depend on its length. folder: for what --dedupe keeps meanwhile."""
     lines = requests = shards = 0
     invalid: Counter[str] = Counter()
     largest = Heaviest()
     seen: set[int] = set()
     more = False
-    for shard in plan.shards():
+    for shard in plan.shards(folder):
         entries = 0
         for index, line in enumerate(shard.lines, shard.first_index):
-            entry = parse_entry(index, line, plan.source.entry_form)
+            entry = parse_entry(index, line, plan.inputs.entry_form)
             if entry is None:
                 continue
             entries += 1
@@ -68,7 +68,7 @@ def dry_run(plan: Plan) -> DryRun:
                 invalid[entry.request.kind.value] += 1
                 continue
             requests += 1
-            origin = _origin(entry.request)
+            origin = str(origin_of(entry.request.url))
             largest.add(origin, 1.0)
             if len(seen) < _ORIGINS_COUNTED:
                 seen.add(hash(origin))
@@ -86,10 +86,6 @@ def dry_run(plan: Plan) -> DryRun:
         more_origins=more,
         largest={use.key: round(use.weight) for use in largest.most(_ORIGINS_SHOWN)},
     )
-
-
-def _origin(request: Request) -> str:
-    return str(origin_of(request.url))
 
 
 def _number(count: int, of: str) -> str:

@@ -25,8 +25,9 @@ EXIT_FAULT = 3
 @click.command(cls=BatchCommand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @batch_options
 def command(**given: Any) -> int:
-    """Fetch every request of INPUT (.txt, .jsonl, .csv, or - for URLs on standard input) and run stages on the
-    answers. OUT gets one JSON line for every request, in input order, failures included.
+    """Fetch every request of the INPUTs (.txt, .jsonl, .csv, .tsv, .parquet, sitemap .xml, each also .gz or .zst; .warc
+    for responses that are stored already; - for URLs on standard input) and run stages on the answers. OUT gets one
+    record for every request, in input order, failures included.
 
     --list-stages names the stages; module:function is found from the current folder (docs/howto/write-a-stage.md).
 
@@ -37,11 +38,14 @@ def command(**given: Any) -> int:
     options = options_of(given)
     plan = make_plan(options)
     if options.dry_run:
-        # Imported here, since no other run needs it.
+        # Imported here, since no other run needs them.
+        import tempfile
+
         from workers.dry_run import dry_run
 
-        for line in dry_run(plan).report():
-            click.echo(line)
+        with tempfile.TemporaryDirectory(prefix="fetch-batch-") as folder:
+            for line in dry_run(plan, Path(folder)).report():
+                click.echo(line)
         return 0
     return BatchRun(options, plan, _how_to_go_on).run()
 

@@ -6,8 +6,8 @@
     parts/000000.jsonl     records of a shard under way, in the order of completion
     shards/000000.jsonl    a finished shard, in input order
     ledger                 counts of the finished shards
-    output.jsonl           all of them, for the moment before it becomes the output
-    receipt.json           the output's receipt, for the same moment
+    published-*.json       the outputs that have their names, while others are made (app.sinks.publishing)
+    receipt.json           the outputs' receipt, for the moment before it gets its name
 
 The manifest is written last of what a run begins with: a folder without one was never begun.
 """
@@ -23,7 +23,6 @@ LOCK = "lock"
 LEDGER = "ledger"
 PARTS = "parts"
 SHARDS = "shards"
-WHOLE = "output.jsonl"
 RECEIPT = "receipt.json"
 
 SHARD_NAME = re.compile(r"\d{6,}\.jsonl")

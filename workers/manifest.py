@@ -21,13 +21,18 @@ class InputMark(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One job's.
 
+    outputs        the first one's kind, and the names of the others
+    bodies         the folder of --store-bodies
     limit          input lines that are read, None for all
     sample, seed   which of them are fetched: see workers.selection; "" for all
     """
 
     inputs: list[InputMark]
-    format: str
+    formats: list[str]
     url_column: str
+    dedupe: bool
+    outputs: list[str]
+    bodies: str | None
     limit: int | None
     sample: str
     seed: int
@@ -66,4 +71,4 @@ def difference(found: bytes | msgspec.Raw, ours: Manifest) -> str:
     return f"of another {', '.join(_WORDS.get(name, name) for name in differing)}" if differing else ""
 
 
-_WORDS = {"inputs": "input, or of this one before it was changed"}
+_WORDS = {"inputs": "input, or of this one before it was changed", "outputs": "set of outputs"}

@@ -16,6 +16,7 @@ from app.policy.advice import StageUse
 from app.policy.heaviest import Weighed
 from app.policy.sharding import Shard
 from app.settings import Settings
+from app.sinks.outputs import NO_PAGES, PageOutputs
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -23,6 +24,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
     deny_private  contact public addresses only, and those of PERCORE_ALLOW_PRIVATE
     folder      the job's work folder
+    pages       what is kept of each page besides its record
     entry_form  what each line of a shard is: see app.sources.entry
     """
 
@@ -33,6 +35,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     shard_size: int
     folder: str
     deny_private: bool = False
+    pages: PageOutputs = NO_PAGES
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):

@@ -6,6 +6,7 @@ the same command knows that there is nothing to do, and another knows that it wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,9 +25,12 @@ class OutputMark(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The content of the file. `manifest` is a Manifest, of this version of Percore or another."""
+    """The content of the file: the outputs' marks in the order of the command.
 
-    output: OutputMark
+    manifest  a Manifest, of this version of Percore or another
+    """
+
+    outputs: list[OutputMark]
     summary: Summary
     manifest: msgspec.Raw
 
@@ -43,9 +47,9 @@ def mark_of(output: Path) -> OutputMark:
     return OutputMark(sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0))
 
 
-def write_receipt(path: Path, output: Path, manifest: Manifest, summary: Summary) -> None:
-    """Write the receipt of `output`, which has its content but perhaps not yet its name. Raises OSError."""
-    receipt = Receipt(mark_of(output), summary, msgspec.Raw(msgspec.json.encode(manifest)))
+def write_receipt(path: Path, outputs: Sequence[Path], manifest: Manifest, summary: Summary) -> None:
+    """Write the receipt of finished outputs. Raises OSError."""
+    receipt = Receipt([mark_of(output) for output in outputs], summary, msgspec.Raw(msgspec.json.encode(manifest)))
     write_whole(path, [msgspec.json.format(msgspec.json.encode(receipt), indent=2), b"\n"])
 
 
@@ -57,24 +61,26 @@ def read_receipt(path: Path) -> Receipt | None:
         return None
 
 
-def vouches(receipt: Receipt, output: Path) -> bool:
-    """Whether `output` is still what the receipt was written for."""
+def vouches(receipt: Receipt, outputs: Sequence[Path]) -> bool:
+    """Whether the outputs are still what the receipt was written for."""
     try:
-        return mark_of(output) == receipt.output
+        return [mark_of(output) for output in outputs] == receipt.outputs
     except OSError:
         return False
 
 
-def finished_by(output: Path, manifest: Manifest) -> Receipt:
-    """The receipt of an output that this very job has written.
+def finished_by(outputs: Sequence[Path], manifest: Manifest) -> Receipt:
+    """The receipt of outputs, some of which exist, that this very job has written.
 
-    Raises UsageError, saying what to do, when `output` is anything else: it is never overwritten unasked.
+    Raises UsageError, saying what to do, when they are anything else: none is ever overwritten unasked.
     """
-    receipt = read_receipt(receipt_path(output))
-    if receipt is None:
-        raise UsageError(f"{output} exists already and is never overwritten; --fresh replaces it")
-    if not vouches(receipt, output):
-        raise UsageError(f"{output} was changed after it was written, and is never overwritten; --fresh replaces it")
+    receipt = read_receipt(receipt_path(outputs[0]))
+    if receipt is None or not outputs[0].exists():
+        found = next(output for output in outputs if output.exists())
+        raise UsageError(f"{found} exists already and is never overwritten; --fresh replaces it")
     if why := difference(receipt.manifest, manifest):
-        raise UsageError(f"{output} exists already, from another job ({why}); --fresh replaces it")
+        raise UsageError(f"{outputs[0]} exists already, from another job ({why}); --fresh replaces it")
+    if not vouches(receipt, outputs):
+        names = " or ".join(map(str, outputs))
+        raise UsageError(f"{names} was changed after it was written, and is never overwritten; --fresh replaces it")
     return receipt

@@ -6,16 +6,19 @@ done once more after a kill in the middle: nothing has been fetched yet, and the
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from app.errors import UsageError
+from app.files.unpacked import Unpacked, UnpackedFile
 from app.model.outcome import ErrorKind
 from app.policy.sharding import shard_of
 from app.sinks.durable import sync_names, write_whole
 from app.sinks.jsonl import Stored, stored_records
+from app.sinks.outputs import OutputSpec
 from workers.layout import PARTS, SHARDS, part_path, shard_path
 from workers.ledger import Ledger
 
@@ -32,8 +35,18 @@ def parse_kinds(text: str) -> frozenset[str]:
     return kinds
 
 
+def source_of(specs: Sequence[OutputSpec]) -> OutputSpec:
+    """The output that records can be taken from again. Raises UsageError when there is none."""
+    if any(spec.kind == "warc.gz" for spec in specs):
+        raise UsageError("--retry-failed can't take requests out of a WARC again; --fresh does the whole job once more")
+    for spec in specs:
+        if spec.kind != "parquet":
+            return spec
+    raise UsageError("--retry-failed needs an output of JSON lines beside it; --fresh does the whole job once more")
+
+
 def unpack(output: Path, folder: Path, shard_size: int) -> None:
-    """Cut a finished output, a file or a folder of shards, into the shards of the work folder `folder`.
+    """Cut a finished output of source_of's into the shards of the work folder `folder`.
 
     Raises OSError, and UsageError when the output has a line that is no record.
     """
@@ -81,10 +94,11 @@ def _kept(path: Path, kinds: frozenset[str]) -> Iterator[bytes]:
 
 def _all_records(files: list[Path]) -> Iterator[Stored]:
     for path in files:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             size = 0
-            for record in stored_records(file):
+            unpacked = Unpacked(file)
+            for record in stored_records(io.BufferedReader(UnpackedFile(unpacked))):
                 size += len(record.line)
                 yield record
-            if size != path.stat().st_size:
+            if size != unpacked.unpacked_bytes:
                 raise UsageError(f"{path} has a line that is no record, at byte {size:,}")

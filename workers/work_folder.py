@@ -1,10 +1,10 @@
 """Work folder: where a batch keeps its shards until the output is whole. What lies in it: `workers.layout`.
 
-The output appears at once and whole, at the end, with its receipt beside it, and the folder goes away. The order of
-each step below is such that a kill between any two leaves something that the same command ends well:
+Each output appears at once and whole, at the end, their receipt beside the first one, and the folder goes away. The
+order of each step below is such that a kill between any two leaves something that the same command ends well:
 
     begin    everything else, then manifest.json: a folder without it is empty work, and is cleared
-    publish  output.jsonl, receipt.json, the output's name; now the job is finished, and `settle` does the rest
+    publish  each output (app.sinks.outputs), receipt.json; now the job is finished, and `settle` does the rest
     settle   manifest.json goes (so nobody goes on in here), the receipt gets its name, the folder goes
 """
 
@@ -13,26 +13,25 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from app.errors import OutputError, UsageError
 from app.sinks.durable import sync_names, write_whole
-from app.sinks.jsonl import concatenate
-from workers.exchange import exchange
-from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS, WHOLE
+from app.sinks.outputs import OutputSpec, assemble, is_assembled
+from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS
 from workers.manifest import Manifest, difference
 from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vouches, write_receipt
-from workers.retry_failed import drop_failed, unpack
+from workers.retry_failed import drop_failed, source_of, unpack
 from workers.summary import Summary
 
 
 class Intent(msgspec.Struct, frozen=True):
     """What a run may do at its end, kept for those that go on with it.
 
-    replaces  put the output in the place of the one that exists
+    replaces  put the outputs in the place of those that exist
     retry     the error kinds whose records were dropped to be fetched again, in order; None when none were
     """
 
@@ -43,15 +42,13 @@ class Intent(msgspec.Struct, frozen=True):
 class WorkFolder:
     """The folder of one run. Call `begin` first; from then on it is open and locked, until this process ends.
 
-    output  the final file, or with a trailing "/" the folder of shards
-    Raises UsageError for a name that can be no output.
+    specs  the outputs; the folder, and the receipt, lie beside the first one
     """
 
-    def __init__(self, output: str) -> None:
-        self._as_folder = output.endswith("/")
-        self._name = output
-        self.output = Path(output)
-        self._check_name()
+    def __init__(self, specs: Sequence[OutputSpec]) -> None:
+        self._specs = tuple(specs)
+        self._outputs = [spec.path for spec in specs]
+        self.output = self._outputs[0]
         self.path = self.output.with_name(self.output.name + ".percore")
         self._intent = Intent()
         self._is_new = False
@@ -59,54 +56,54 @@ class WorkFolder:
     def begin(self, manifest: Manifest, *, fresh: bool = False, retry: frozenset[str] | None = None) -> Receipt | None:
         """Make the folder ready for a run; None then. The receipt instead when there is nothing to do.
 
-        fresh  throw away an earlier run's work, and replace an output that exists
+        fresh  throw away an earlier run's work, and replace outputs that exist
         retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
-        Raises UsageError when the output is somebody else's or can't be written, or the folder belongs to another job
+        Raises UsageError when an output is somebody else's or can't be written, or the folder belongs to another job
         or is in use.
         """
         try:
-            self._check_output()
+            for spec in self._specs:
+                _check_form(spec)
+            source = source_of(self._specs) if retry is not None else None
             # Looked at before anything is made: so it works where nothing may be written, too.
-            if not self.path.exists() and self._is_there(fresh):
-                receipt = finished_by(self.output, manifest)
+            if not self.path.exists() and self._are_there(fresh):
+                receipt = finished_by(self._outputs, manifest)
                 if retry is None or _has_none(receipt, retry):
                     return receipt
             self._is_new = not self.path.exists()
             self._lock()
             self.settle()
-            return self._begin(manifest, fresh, retry)
+            return self._begin(manifest, fresh, retry, source)
         except OSError as error:
-            raise UsageError(f"can't write {self._name}: {error.strerror}: {error.filename}") from error
+            raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
 
     def discard_if_new(self) -> None:
         """Leave nothing behind when it turns out that the job can't be done as it was asked for."""
         if self._is_new:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def publish(self, shards: Iterable[Path], manifest: Manifest, summary: Summary) -> None:
-        """Turn the finished shards, in the order given, into the output, and remove the folder. Raises OutputError.
+    def publish(self, shards: Callable[[], Iterable[Path]], manifest: Manifest, summary: Summary) -> None:
+        """Turn the finished shards, in the order given, into the outputs, and remove the folder. Raises OutputError.
 
         An output that has appeared in the meantime is somebody else's, and is not replaced.
         """
-        whole = self.path / (SHARDS if self._as_folder else WHOLE)
+        for spec in self._specs:
+            assemble(spec, shards(), self.path, replace=self._intent.replaces)
         try:
-            if not self._as_folder:
-                concatenate(iter(shards), whole)
-            write_receipt(self.path / RECEIPT, whole, manifest, summary)
-            self._give_name(whole)
-            sync_names(self.output.parent)
+            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary)
             self.settle()
             self.close()
         except OSError as error:
             raise OutputError(f"can't write {self.output}: {error.strerror}") from error
 
     def settle(self) -> None:
-        """Do what is left to do after the output got its name, if it has: also for a run that was killed then."""
+        """Do what is left to do after the outputs got their names, if they have: also for a run that was killed then."""
         receipt = read_receipt(self.path / RECEIPT)
-        if receipt is None or not vouches(receipt, self.output):
+        if receipt is None or not vouches(receipt, self._outputs):
             return
         (self.path / MANIFEST).unlink(missing_ok=True)
         os.replace(self.path / RECEIPT, receipt_path(self.output))
+        sync_names(self.output.parent)
         self._clear()
 
     def close(self) -> None:
@@ -116,36 +113,40 @@ class WorkFolder:
 
     # Beginning
 
-    def _begin(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
+    def _begin(
+        self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None, source: OutputSpec | None
+    ) -> Receipt | None:
         found = self._manifest()
         if fresh or found is None:
             self._clear()
             self._make_folders()
-            if self._is_there(fresh):
-                receipt = finished_by(self.output, manifest)
-                if retry is None or _has_none(receipt, retry):
+            if self._are_there(fresh):
+                receipt = finished_by(self._outputs, manifest)
+                if retry is None or source is None or _has_none(receipt, retry):
                     self.close()
                     return receipt
                 self._is_new = True
-                unpack(self.output, self.path, manifest.shard_size)
+                unpack(source.path, self.path, manifest.shard_size)
                 drop_failed(self.path, retry)
-            self._intend(Intent(self.output.exists(), None if retry is None else sorted(retry)))
+            replaces = any(output.exists() for output in self._outputs)
+            self._intend(Intent(replaces, None if retry is None else sorted(retry)))
             write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
             return None
         if why := difference(found, manifest):
             raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
         self._make_folders()
         self._intent = self._found_intent()
-        if self.output.exists() and not self._intent.replaces:
-            raise UsageError(f"{self.output} has appeared since {self.path}/ was begun; --fresh replaces it")
+        for spec in self._specs:
+            if spec.path.exists() and not self._intent.replaces and not is_assembled(spec, self.path):
+                raise UsageError(f"{spec} has appeared since {self.path}/ was begun; --fresh replaces it")
         # A retry that was stopped goes on: what it has fetched by now is not fetched once more.
         if retry is not None and self._intent.retry != sorted(retry):
             drop_failed(self.path, retry)
             self._intend(Intent(self._intent.replaces, sorted(retry)))
         return None
 
-    def _is_there(self, fresh: bool) -> bool:
-        return not fresh and self.output.exists()
+    def _are_there(self, fresh: bool) -> bool:
+        return not fresh and any(output.exists() for output in self._outputs)
 
     def _intend(self, intent: Intent) -> None:
         self._intent = intent
@@ -166,24 +167,6 @@ class WorkFolder:
     def _make_folders(self) -> None:
         for folder in (PARTS, SHARDS):
             (self.path / folder).mkdir(exist_ok=True)
-
-    def _check_name(self) -> None:
-        if self._name == "-":
-            raise UsageError("records can't go to standard output, only to a file or a folder/ (-o out.jsonl)")
-        if not self.output.name or self.output.name == "..":
-            raise UsageError(f"-o {self._name!r} is no name for an output")
-        if not self.output.parent.is_dir():
-            raise UsageError(f"can't write {self._name}: there is no folder {self.output.parent}")
-
-    def _check_output(self) -> None:
-        if not self.output.exists():
-            return
-        if self.output.is_dir() != self._as_folder:
-            what = "a folder" if self.output.is_dir() else "a file"
-            raise UsageError(f"{self._name} is {what}; a name with a / at its end means a folder of shards")
-        # What we did not write ourselves is not ours to throw away.
-        if self._as_folder and not all(SHARD_NAME.fullmatch(path.name) for path in self.output.iterdir()):
-            raise UsageError(f"{self._name} holds other things than shards, and is left alone")
 
     def _lock(self) -> None:
         """Make the folder ours; the lock is kept until this process ends in whatever way."""
@@ -212,34 +195,18 @@ class WorkFolder:
             elif entry.name != LOCK:
                 entry.unlink()
 
-    # Publishing
 
-    def _give_name(self, whole: Path) -> None:
-        if self._intent.replaces and self.output.exists():
-            if self._as_folder:
-                exchange(whole, self.output, aside=self.path / "replaced")
-            else:
-                os.replace(whole, self.output)
-            return
-        if self._as_folder:
-            if self.output.exists():
-                raise _has_appeared(self.output)
-            os.rename(whole, self.output)
-            return
-        try:
-            # Unlike a rename, a link fails where there is something already.
-            os.link(whole, self.output)
-        except FileExistsError:
-            raise _has_appeared(self.output) from None
-        except OSError:
-            # A file system without links; between the look and the rename is a moment that nothing guards.
-            if self.output.exists():
-                raise _has_appeared(self.output) from None
-            os.rename(whole, self.output)
-
-
-def _has_appeared(output: Path) -> OutputError:
-    return OutputError(f"{output} has appeared since the start, and is not overwritten")
+def _check_form(spec: OutputSpec) -> None:
+    """Raises UsageError for what stands in an output's place and can't be one."""
+    if not spec.path.exists():
+        return
+    is_folder = spec.kind == "folder"
+    if spec.path.is_dir() != is_folder:
+        what = "a folder" if spec.path.is_dir() else "a file"
+        raise UsageError(f"{spec} is {what}; a name with a / at its end means a folder of shards")
+    # What we did not write ourselves is not ours to throw away.
+    if is_folder and not all(SHARD_NAME.fullmatch(path.name) for path in spec.path.iterdir()):
+        raise UsageError(f"{spec} holds other things than shards, and is left alone")
 
 
 def _has_none(receipt: Receipt, kinds: frozenset[str]) -> bool:

@@ -23,6 +23,7 @@ from typing import BinaryIO
 import msgspec
 
 from app.errors import OutputError
+from app.sinks.exchange import exchange
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -118,10 +119,13 @@ class Publication:
     def _publish_folder(self) -> None:
         self._write_note()
         if self._replace and os.path.lexists(self._path):
-            os.rename(self._path, self._old)
+            if not exchange(self._beside, self._path):
+                # For a moment there is none.
+                os.rename(self._path, self._old)
+                os.rename(self._beside, self._path)
         else:
             self._check()
-        os.rename(self._beside, self._path)
+            os.rename(self._beside, self._path)
         self._clear_away()
         _flush_folder(self._path.parent)
 

@@ -11,6 +11,7 @@ from app.errors import OutputError, UsageError
 from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.sinks.jsonl import JsonlPart
+from app.sinks.outputs import OutputSpec
 from app.sinks.record import encode_record
 from tests.support.kill_points import kill_points
 from workers.layout import part_path, shard_path
@@ -32,8 +33,11 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def manifest(**changes: object) -> Manifest:
     values = {
         "inputs": [InputMark("/in", 10, 1)],
-        "format": "txt",
+        "formats": ["txt"],
         "url_column": "url",
+        "dedupe": False,
+        "outputs": ["jsonl"],
+        "bodies": None,
         "limit": None,
         "sample": "",
         "seed": 0,
@@ -45,6 +49,10 @@ def manifest(**changes: object) -> Manifest:
         "deny_private": False,
     }
     return Manifest(**(values | changes))
+
+
+def work_folder(name: str) -> WorkFolder:
+    return WorkFolder([OutputSpec.parse(name)])
 
 
 def summary(**kinds: int) -> Summary:
@@ -92,12 +100,12 @@ def fetch(folder: WorkFolder, *, failed: bool) -> set[int]:
 
 
 def publish(folder: WorkFolder, **kinds: int) -> None:
-    folder.publish((shard_path(folder.path, number) for number in range(3)), manifest(), summary(**kinds))
+    folder.publish(lambda: [shard_path(folder.path, number) for number in range(3)], manifest(), summary(**kinds))
 
 
 def run(name: str, *, failed: bool = True, retry: frozenset[str] | None = None, fresh: bool = False) -> set[int] | None:
     """A whole run of the same command; what it fetched, None when there was nothing to do."""
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     if folder.begin(manifest(), fresh=fresh, retry=retry) is not None:
         return None
     fetched = fetch(folder, failed=failed)
@@ -182,11 +190,11 @@ def test_a_kill_at_any_moment_of_a_run_that_replaces(form: str, how: str, tmp_pa
 def test_a_retry_that_is_typed_again_fetches_nothing_twice(tmp_path: Path) -> None:
     name = f"{tmp_path}/out.jsonl"
     run(name)
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     assert folder.begin(manifest(), retry=ALL_KINDS) is None
     assert fetch(folder, failed=True) == {1, 5}
     del folder  # killed before it published, having failed again
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     assert folder.begin(manifest(), retry=ALL_KINDS) is None
     assert fetch(folder, failed=True) == set()
 
@@ -194,7 +202,7 @@ def test_a_retry_that_is_typed_again_fetches_nothing_twice(tmp_path: Path) -> No
 def test_an_unfinished_retry_goes_on_without_the_option_too(tmp_path: Path) -> None:
     name = f"{tmp_path}/out.jsonl"
     run(name)
-    assert WorkFolder(name).begin(manifest(), retry=frozenset({"timeout"})) is None
+    assert work_folder(name).begin(manifest(), retry=frozenset({"timeout"})) is None
     assert Path(name).read_bytes() == content()
     assert run(name, failed=False) == {1}
     assert output_of(name) == content(failed=False).replace(line(5, failed=False), line(5, failed=True))
@@ -202,11 +210,11 @@ def test_an_unfinished_retry_goes_on_without_the_option_too(tmp_path: Path) -> N
 
 def test_only_these_kinds_are_retried_in_an_unfinished_run(tmp_path: Path) -> None:
     name = f"{tmp_path}/out.jsonl"
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     folder.begin(manifest())
     fetch(folder, failed=True)
     del folder
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     assert folder.begin(manifest(), retry=frozenset({"http_status"})) is None
     assert fetch(folder, failed=False) == {5}
 
@@ -220,7 +228,7 @@ def test_nothing_to_retry_is_nothing_to_do(form: str, tmp_path: Path) -> None:
 
 def refusal(name: str, ours: Manifest | None = None, **how: bool) -> str:
     with pytest.raises(UsageError) as refused:
-        WorkFolder(name).begin(ours or manifest(), **how)
+        work_folder(name).begin(ours or manifest(), **how)
     return str(refused.value)
 
 
@@ -254,7 +262,7 @@ def test_an_output_without_receipt_is_somebody_elses(tmp_path: Path) -> None:
 @BOTH
 def test_an_output_that_appears_meanwhile_is_not_replaced(form: str, tmp_path: Path) -> None:
     name = f"{tmp_path}/{form}"
-    folder = WorkFolder(name)
+    folder = work_folder(name)
     folder.begin(manifest())
     fetch(folder, failed=True)
     if form.endswith("/"):
