@@ -97,7 +97,7 @@ class WorkFolder:
             raise OutputError(f"can't write {self.output}: {error.strerror}") from error
 
     def settle(self) -> None:
-        """Do what is left to do after the outputs got their names, if they have: also for a run that was killed then."""
+        """Do what is left to do once the outputs have their names, if they do: also for a run that was killed then."""
         receipt = read_receipt(self.path / RECEIPT)
         if receipt is None or not vouches(receipt, self._outputs):
             return

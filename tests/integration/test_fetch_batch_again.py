@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
 import signal
@@ -123,26 +125,21 @@ def moody(tmp_path: Path) -> Path:
 def test_the_old_output_stays_until_the_new_one_is_there(
     origin: Origin, moody: Path, tmp_path: Path, form: str
 ) -> None:
-    def content() -> bytes:
-        output = tmp_path / form
-        files = sorted(output.iterdir()) if output.is_dir() else [output]
-        return b"".join(file.read_bytes() for file in files)
-
     urls = [origin.url(path) for path in ("/ok/1", "/gate/held", "/ok/2")]
     write_list(tmp_path / "urls.txt", urls)
     arguments = ["urls.txt", "-o", form, "--shard-size", "1", "--stage", "moody:stage"]
     origin.open("held")
     run_batch(*arguments, cwd=tmp_path)
-    old = content()
+    old = content(tmp_path / form)
     assert old.count(b"not in the mood") == 3
     origin.reset()
     moody.touch()
     with running_batch(*arguments, "--retry-failed=stage_failed", cwd=tmp_path) as process:
         origin.wait_waiting("held")
-        assert content() == old
+        assert content(tmp_path / form) == old
         origin.open("held")
         assert process.wait() == 0
-    new = content()
+    new = content(tmp_path / form)
     assert (new.count(b'"ok":true'), new.count(b"\n")) == (3, 3)
     assert not list(tmp_path.glob("*.percore"))
 
@@ -240,6 +237,70 @@ def test_a_summary_of_a_run_that_was_stopped(origin: Origin, tmp_path: Path) -> 
         assert process.wait() == 130
     told = json.loads((tmp_path / "s.json").read_bytes())
     assert (told["state"], told["records"], told["worker_deaths"]) == ("interrupted", 0, 1)
+
+
+@pytest.mark.parametrize("outputs", [["out.jsonl.gz"], ["a.parquet", "out.jsonl.zst", "b/"]])
+def test_outputs_of_every_kind_are_known_again_and_retried(
+    origin: Origin, source: Path, tmp_path: Path, outputs: list[str]
+) -> None:
+    more = [word for name in outputs for word in ("-o", name)]
+    assert run_batch(source, *more, *ONCE, cwd=tmp_path)[0] == 1
+    asked = origin.counts().total
+    assert run_batch(source, *more, *ONCE, cwd=tmp_path)[0] == 0
+    assert origin.counts().total == asked
+    before = {name: content(tmp_path / name) for name in outputs}
+    assert run_batch(source, *more, *ONCE, "--retry-failed", cwd=tmp_path)[0] == 1
+    assert origin.counts().total == asked + 8
+    assert all(content(tmp_path / name) != before[name] for name in outputs), "all are replaced"
+    assert not list(tmp_path.glob("*.percore"))
+    assert run_batch(source, *more, *ONCE, cwd=tmp_path)[0] == 0
+    status, said = run_batch(source, *more, "-o", "third.jsonl", *ONCE, cwd=tmp_path)
+    assert (status, "of another set of outputs" in said) == (2, True)
+
+
+def content(output: Path) -> bytes:
+    files = sorted(output.iterdir()) if output.is_dir() else [output]
+    return b"".join(file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("output", ["out.warc.gz", "out.parquet"])
+def test_what_records_cannot_be_taken_out_of(origin: Origin, source: Path, tmp_path: Path, output: str) -> None:
+    status, said = run_batch(source, "-o", tmp_path / output, *ONCE, "--retry-failed")
+    assert (status, "--fresh does the whole job once more" in said) == (2, True)
+    assert (origin.counts().total, list(tmp_path.iterdir())) == (0, [source])
+
+
+def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None:
+    urls = [origin.url(path) for path in ("/ok/1", "/ok/2", "/ok/1", "/gate/held", "/ok/2")]
+    one, two = write_list(tmp_path / "a.txt", urls), write_list(tmp_path / "b.txt", urls)
+    arguments = [one, two, "-o", tmp_path / "out.jsonl", "--dedupe", "--drain-timeout", "0"]
+    with running_batch(*arguments) as process:
+        origin.wait_waiting("held")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    origin.open("held")
+    assert run_batch(*arguments)[0] == 0
+    assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0, 1, 3]
+    counts = origin.counts().requests
+    assert (counts["/ok/1"], counts["/ok/2"]) == (1, 1)
+
+
+def test_bodies_and_a_warc_are_kept_through_a_stop(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok/1"), origin.url("/gate/held"), origin.url("/ok/2")])
+    arguments = [source, "-o", tmp_path / "out.jsonl", "-o", tmp_path / "out.warc.gz"]
+    arguments += ["--store-bodies", tmp_path / "bodies", "--drain-timeout", "0"]
+    with running_batch(*arguments) as process:
+        origin.wait_waiting("held")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    origin.open("held")
+    assert run_batch(*arguments)[0] == 0
+    for record in records(tmp_path / "out.jsonl"):
+        sha256 = record["body_sha256"]
+        stored = next((tmp_path / "bodies").rglob(sha256)).read_bytes()
+        assert hashlib.sha256(stored).hexdigest() == sha256
+        assert record["warc_id"]
+    assert gzip.decompress((tmp_path / "out.warc.gz").read_bytes()).count(b"WARC-Type: response") == 3
 
 
 def test_limit_reads_the_first_lines(origin: Origin, tmp_path: Path) -> None:
