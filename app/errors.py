@@ -5,6 +5,7 @@
     |   |-- SettingsError     a PERCORE_* variable is out of range or can't be read
     |   |-- UnknownStage      a stage name or import path that leads nowhere
     |   `-- InvalidRequest    a request (an input line, a JSON object) that can't be understood
+    |-- BrokenInput           an input file can't be read on from here: it is damaged, or breaks off
     |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
     |-- StageTimeout          a stage used up its CPU budget or its time
     |-- StageCrashed          the isolated process that ran a stage died
@@ -42,6 +43,10 @@ class InvalidRequest(UsageError):
     def __init__(self, message: str, kind: ErrorKind = ErrorKind.INVALID_REQUEST) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class BrokenInput(PercoreError):
+    """An input file can't be read on from here: it is damaged, or breaks off. `str()` follows on the file's name."""
 
 
 class FetchError(PercoreError):

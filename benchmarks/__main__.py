@@ -13,10 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fetch, leaks, memory, start
+from benchmarks import fetch, first_fetch, leaks, memory, start
 from benchmarks.cpu import benchmark as cpu
 
-BENCHMARKS = {"cpu": cpu, "fetch": fetch, "leaks": leaks, "memory": memory, "start": start}
+BENCHMARKS = {
+    "cpu": cpu,
+    "fetch": fetch,
+    "first-fetch": first_fetch,
+    "leaks": leaks,
+    "memory": memory,
+    "start": start,
+}
 _INTERRUPTED = 130
 
 

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 import gevent
@@ -23,6 +24,7 @@ from gevent.queue import Queue
 
 from app.assembly import build_engine
 from app.engine.engine import Engine
+from app.engine.pipeline import KeepPage
 from app.engine.shard_run import ShardRun
 from app.engine.stage_loading import load_stages
 from app.engine.stage_rules import StageRules
@@ -30,11 +32,14 @@ from app.errors import OutputError, UsageError
 from app.model.outcome import Outcome
 from app.model.request import Entry
 from app.policy.addresses import AddressPolicy, parse_allowed
+from app.policy.heaviest import Heaviest
 from app.policy.sharding import shard_of
-from app.sinks.jsonl import count_kinds
+from app.sinks.jsonl import JsonlPart, count_kinds
+from app.sinks.page_sink import Aside
 from app.telemetry.log import configure
 from workers.batch_overseer import BatchOverseer
 from workers.black_box import BlackBox
+from workers.layout import part_path, shard_path
 from workers.messages import (
     Began,
     Begin,
@@ -53,11 +58,16 @@ from workers.messages import (
     child_inbox,
     to_frame,
 )
-from workers.work_folder import part_path, shard_path
+from workers.part_sync import PartSync
+from workers.pulse import Pulse
 
 _log = logging.getLogger("percore.batch")
 
 _REPORT_EVERY_S = 0.2
+
+# Every how many reports the slowest origins are told, and how many.
+_SLOWEST_EVERY = 5
+_SLOWEST_TOLD = 10
 
 # One shard to work on and one in hand, so that the next is here when the first runs out of entries.
 _SHARDS_WANTED = 2
@@ -77,6 +87,9 @@ class BatchWorker:
         self._draining = Event()
         self._sending = BoundedSemaphore(1)
         self._changed: set[int] = set()  # numbers of shards with records that were not reported
+        self._unsynced: set[int] = set()  # numbers of shards with records that are not on the disk
+        self._pulse = Pulse()
+        self._slowest = Heaviest()
         self._finishing = Group()
         self._fault: OutputError | None = None
         self._overseer: BatchOverseer
@@ -99,16 +112,27 @@ class BatchWorker:
         self._send(Ready())
         for _ in range(_SHARDS_WANTED):
             self._send(Want())
-        lots = engine.run_in_lots(self._entries(begin), stages=stages, options=begin.options, overseer=self._overseer)
+        lots = engine.run_in_lots(
+            self._entries(begin, engine.aside),
+            stages=stages,
+            options=begin.options,
+            overseer=self._overseer,
+            keep_page=self._keeper(begin.shard_size) if begin.pages else None,
+        )
         self._recorder = gevent.spawn(self._record_all, lots, begin.shard_size)
         gevent.spawn(self._obey, engine)
-        reporter = gevent.spawn(self._report, engine)
+        helpers: list[gevent.Greenlet[..., None]] = [
+            gevent.spawn(self._report, engine),
+            gevent.spawn(self._pulse.beat),
+            gevent.spawn(self._sync, PartSync(self._unsynced_parts)),
+        ]
         self._recorder.join()
         self._finishing.join()
-        reporter.kill()
+        gevent.killall(helpers)
+        self._sync_what_stays()
         for run in self._runs.values():
             run.close()
-        self._send_count(in_flight=0)
+        self._send_count(0, tells_slowest=True)
         if uses := engine.stage_uses():
             self._send(Used(uses))
         _log.debug("this worker: %s", engine.counters())
@@ -133,6 +157,10 @@ class BatchWorker:
     def _record(self, run: ShardRun, outcomes: list[Outcome]) -> None:
         run.record(outcomes)
         self._changed.add(run.number)
+        self._unsynced.add(run.number)
+        for outcome in outcomes:
+            if outcome.attempts:
+                self._slowest.add(_origin(outcome), outcome.elapsed_s)
         if run.is_complete:
             self._finish(run)
 
@@ -140,6 +168,7 @@ class BatchWorker:
         """Finish a complete shard beside the fetching; whoever kills the recorder does not interrupt it."""
         del self._runs[run.number]
         self._changed.discard(run.number)
+        self._unsynced.discard(run.number)
         self._finishing.spawn(self._finish_in_thread, run)
 
     def _finish_in_thread(self, run: ShardRun) -> None:
@@ -151,7 +180,10 @@ class BatchWorker:
             self._fault = error
             self._recorder.kill(block=False)
 
-    def _entries(self, begin: Begin) -> Iterator[Entry]:
+    def _keeper(self, shard_size: int) -> KeepPage:
+        return lambda index, page: self._runs[shard_of(index, shard_size)].keep_page(index, page)
+
+    def _entries(self, begin: Begin, aside: Aside) -> Iterator[Entry]:
         """Every entry to be fetched, shard after shard, as the parent hands them out."""
         folder = Path(begin.folder)
         while True:
@@ -166,7 +198,8 @@ class BatchWorker:
                 # Another worker finished it, and died before it could say so.
                 self._send(ShardDone(shard.number, finished))
                 continue
-            run = ShardRun(shard, begin.entry_form, part_path(folder, shard.number), final_path)
+            part = part_path(folder, shard.number)
+            run = ShardRun(shard, begin.entry_form, part, final_path, begin.pages, aside)
             self._runs[shard.number] = run
             self._send(Began(shard.number, run.kinds))
             self._overseer.suspects |= taken.suspects
@@ -211,14 +244,35 @@ class BatchWorker:
                 gevent.spawn_later(message.limit_s, self._recorder.kill)
 
     def _report(self, engine: Engine) -> None:
-        while True:
+        for turn in count():
             gevent.sleep(_REPORT_EVERY_S)
-            self._send_count(engine.statistics().in_flight)
+            self._send_count(engine.statistics().in_flight, tells_slowest=turn % _SLOWEST_EVERY == 0)
 
-    def _send_count(self, in_flight: int) -> None:
+    def _send_count(self, in_flight: int, tells_slowest: bool) -> None:
         counts = {number: dict(self._runs[number].kinds) for number in self._changed}
         self._changed.clear()
-        self._send(Count(counts, in_flight))
+        cpu, late_s = self._pulse.take()
+        slowest = self._slowest.most(_SLOWEST_TOLD) if tells_slowest else None
+        self._send(Count(counts, in_flight, cpu, late_s, slowest))
+
+    def _unsynced_parts(self) -> list[JsonlPart]:
+        parts = [self._runs[number].part for number in self._unsynced]
+        self._unsynced.clear()
+        return parts
+
+    def _sync_what_stays(self) -> None:
+        """What was recorded, of shards that another run will end."""
+        try:
+            PartSync(self._unsynced_parts).flush()
+        except OutputError as error:
+            self._fault = error
+
+    def _sync(self, part_sync: PartSync) -> None:
+        try:
+            part_sync.run()
+        except OutputError as error:
+            self._fault = error
+            self._recorder.kill(block=False)
 
     def _send(self, message: ToParent) -> None:
         # A frame may go out in pieces, with other greenlets running in between.
@@ -240,6 +294,11 @@ def _by_shard(outcomes: list[Outcome], shard_size: int) -> dict[int, list[Outcom
     for outcome in outcomes:
         found.setdefault(shard_of(outcome.index, shard_size), []).append(outcome)
     return found
+
+
+def _origin(outcome: Outcome) -> str:
+    """Where the answer came from, or should have."""
+    return "/".join((outcome.final_url or outcome.url).split("/", 3)[:3])
 
 
 def _policy(begin: Begin) -> AddressPolicy:

@@ -15,6 +15,7 @@ from app.policy.sharding import Shard
 from workers.affinity import WIDE_CPUS
 from workers.black_box import STACK_SIGNAL, BlackBox, Note
 from workers.messages import ToChild, ToParent, parent_inbox, to_frame
+from workers.tally import WorkerState
 from workers.watch import Watch
 
 _READ_BYTES = 1 << 18
@@ -34,7 +35,7 @@ class Child:
         self.is_ready = False
         self.is_dismissed = False
         self.is_silent = False  # it has closed its end
-        self.in_flight = 0
+        self.state: WorkerState | None = None  # as it last told
         self.watch = Watch(time.monotonic())
         self._inbox = parent_inbox()
         self._outgoing = bytearray()

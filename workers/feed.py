@@ -42,6 +42,8 @@ class Feed:
         self._finished = finished
         self._is_entry = is_entry
         self.shards_seen = 0
+        self.lines_seen = 0
+        self.empty_shards: set[int] = set()  # numbers of those without any entry; they have no file
         self.entries_seen = 0
         self.is_exhausted = False
         threading.Thread(target=self._read, args=(iter(shards),), name="feed", daemon=True).start()
@@ -79,7 +81,12 @@ class Feed:
         try:
             for shard in shards:
                 self.shards_seen += 1
-                self.entries_seen += sum(map(self._is_entry, shard.lines))
+                self.lines_seen += len(shard.lines)
+                entries = sum(map(self._is_entry, shard.lines))
+                self.entries_seen += entries
+                if not entries:
+                    self.empty_shards.add(shard.number)
+                    continue
                 kinds = self._finished(shard.number)
                 if kinds is None:
                     self._put(shard)

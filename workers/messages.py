@@ -13,8 +13,10 @@ import msgspec
 
 from app.model.job import FetchOptions
 from app.policy.advice import StageUse
+from app.policy.heaviest import Weighed
 from app.policy.sharding import Shard
 from app.settings import Settings
+from app.sinks.outputs import NO_PAGES, PageOutputs
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -22,6 +24,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
     deny_private  contact public addresses only, and those of PERCORE_ALLOW_PRIVATE
     folder      the job's work folder
+    pages       what is kept of each page besides its record
     entry_form  what each line of a shard is: see app.sources.entry
     """
 
@@ -32,6 +35,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     shard_size: int
     folder: str
     deny_private: bool = False
+    pages: PageOutputs = NO_PAGES
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):
@@ -85,10 +89,16 @@ class Count(msgspec.Struct, frozen=True, tag=True):
     shards     shard number -> counts of its records by kind: whole counts, so that a dead child's successor
                replaces them; only shards that have changed
     in_flight  fetches that hold a slot, at this moment
+    cpu        CPU seconds per second, of late
+    late_s     by how much the hub was late, at most, since the last Count
+    slowest    the origins that most time went to since the beginning; None when not told this time
     """
 
     shards: dict[int, dict[str, int]]
     in_flight: int
+    cpu: float = 0.0
+    late_s: float = 0.0
+    slowest: list[Weighed] | None = None
 
 
 class ShardDone(msgspec.Struct, frozen=True, tag=True):

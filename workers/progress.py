@@ -1,48 +1,36 @@
 """Progress: what a person (or a machine) sees of a running batch, on standard error.
 
-On a terminal one line that is redrawn; elsewhere a plain line every few seconds; on request JSON lines. And at
-the end a summary by error kind.
+On a terminal a few lines that are drawn anew in place; elsewhere a plain line every few seconds; on request JSON
+lines. A terminal that goes away (a hang-up) takes nothing with it: the batch goes on, or drains, in silence.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TextIO
 
 import msgspec
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
+from workers.progress_view import Snapshot, picture, words
+from workers.screen import Screen, takes_more
+from workers.summary import OriginUse
 from workers.tally import Tally
 
 Mode = Literal["auto", "none", "json"]
 
-_REDRAW_EVERY_S = 0.1
+# A picture costs half a millisecond of a core that a worker would use.
+_REDRAW_EVERY_S = 0.2
 _LOG_EVERY_S = 5.0
 _JSON_EVERY_S = 1.0
 
 # The rate is what the last seconds were like, not the whole run's average: that is what a person acts on.
 _RATE_OVER_S = 10.0
 
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """One moment of a batch.
-
-    rate    records per second, of late
-    eta_s   seconds to the end, None while that can't be told
-    """
-
-    done: int
-    ok: int
-    failed: int
-    in_flight: int
-    total: int | None
-    rate: float
-    eta_s: float | None
-    elapsed_s: float
+_SLOWEST_TOLD = 10
 
 
 class Progress:
@@ -58,72 +46,74 @@ class Progress:
         *,
         stream: TextIO | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._stream = stream or sys.stderr
         self._estimate = estimate
         self._clock_s = clock_s
         self._started_s = self._shown_s = clock_s()
         self._marks: list[tuple[float, int]] = []  # (moment, records of this run by then), for the rate
-        self._live: Live | None = None
-        console = Console(file=self._stream)
+        self._screen: Screen | None = None
         self._mode: Literal["live", "log", "json", "none"]
         if mode == "auto":
-            self._mode = "live" if console.is_terminal and not console.is_dumb_terminal else "log"
+            self._mode = "live" if _can_draw(self._stream) else "log"
         else:
             self._mode = mode
         if self._mode == "live":
-            self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
+            # https://no-color.org: present and not empty.
+            self._screen = Screen(self._stream, coloured=not os.environ.get("NO_COLOR"), size=size)
+        self._is_plain = not (self._stream.encoding or "").lower().startswith("utf")
         self.every_s = {"live": _REDRAW_EVERY_S, "log": _LOG_EVERY_S, "json": _JSON_EVERY_S, "none": 3600.0}[self._mode]
 
-    def update(self, tally: Tally, in_flight: int) -> None:
+    def update(self, tally: Tally) -> None:
         """Show the state if its time has come."""
         now_s = self._clock_s()
         if now_s - self._shown_s < self.every_s:
             return
         self._shown_s = now_s
-        snapshot = self._snapshot(tally, in_flight, now_s)
-        if self._live is not None:
-            self._live.update(_line(snapshot), refresh=True)
+        snapshot = self._snapshot(tally, now_s)
+        if self._screen is not None:
+            if takes_more(self._stream):
+                screen = self._screen
+                self._safely(lambda: screen.draw(picture(snapshot, screen.size()[1] - 1, plain=self._is_plain)))
         elif self._mode == "json":
             self._print(msgspec.json.encode(snapshot).decode())
         elif self._mode == "log":
-            self._print(f"fetch-batch: {_words(snapshot)}")
+            self._print(f"fetch-batch: {words(snapshot)}")
 
     def say(self, line: str) -> None:
-        """Print a line at once, above the live one."""
-        if self._live is not None:
-            self._live.console.print(Text(line))
+        """Print a line at once, above the live ones."""
+        screen = self._screen
+        if screen is not None:
+            self._safely(lambda: screen.above(line))
         else:
             self._print(line)
 
     def close(self) -> None:
-        """Take the live line off the screen."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def summary(self, tally: Tally) -> list[str]:
-        """The closing lines: how many, how fast, and what went wrong how often."""
-        elapsed_s = self._clock_s() - self._started_s
-        kinds = tally.kinds
-        done, ok = kinds.total(), kinds.pop("ok", 0)
-        fetched = done - tally.resumed
-        lines = [
-            f"{done:,} record{'' if done == 1 else 's'}: {ok:,} ok, {done - ok:,} failed; "
-            + (f"{tally.resumed:,} from an earlier run, {fetched:,} " if tally.resumed else "")
-            + f"in {elapsed_s:.1f} s ({fetched / max(elapsed_s, 1e-9):,.0f}/s)"
-        ]
-        width = max(map(len, kinds), default=0)
-        return lines + [f"  {kind:<{width}}  {count:,}" for kind, count in kinds.most_common()]
+        """Take the live lines off the screen."""
+        if self._screen is not None:
+            self._safely(self._screen.clear)
+            self._screen = None
 
     def _print(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        def write() -> None:
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
-    def _snapshot(self, tally: Tally, in_flight: int, now_s: float) -> Snapshot:
+        self._safely(write)
+
+    def _safely(self, write: Callable[[], None]) -> None:
+        """Write, unless nobody is there to read: no batch ends because of that."""
+        try:
+            write()
+        except OSError:
+            self._screen = None
+            self._mode = "none"
+            _write_to_nobody(self._stream)
+
+    def _snapshot(self, tally: Tally, now_s: float) -> Snapshot:
         kinds = tally.kinds
-        done, ok = kinds.total(), kinds["ok"]
+        done, ok = kinds.total(), kinds.pop("ok", 0)
         fetched = done - tally.resumed
         self._marks.append((now_s, fetched))
         while len(self._marks) > 2 and now_s - self._marks[1][0] >= _RATE_OVER_S:
@@ -136,40 +126,27 @@ class Progress:
             done=done,
             ok=ok,
             failed=done - ok,
-            in_flight=in_flight,
+            in_flight=sum(worker.in_flight for worker in tally.workers),
             total=tally.total,
             rate=round(rate, 1),
             eta_s=None if eta_s is None else round(eta_s, 1),
             elapsed_s=round(now_s - self._started_s, 1),
+            expected=None if expected is None else round(expected, 1),
+            kinds=dict(kinds.most_common()),
+            workers=tally.workers,
+            slowest=[OriginUse(use.key, use.count, round(use.weight, 3)) for use in tally.slowest(_SLOWEST_TOLD)],
         )
 
 
-def _words(snapshot: Snapshot) -> str:
-    of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
-    return (
-        f"{snapshot.done:,}{of} done, {snapshot.failed:,} failed, {snapshot.in_flight:,} in flight, "
-        f"{snapshot.rate:,.0f}/s, ETA {_duration(snapshot.eta_s)}"
-    )
+def _can_draw(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
-def _line(snapshot: Snapshot) -> Text:
-    """One row, however narrow the window: what does not fit is cut off."""
-    of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
-    return Text.assemble(
-        (f"{snapshot.done:,}{of} done", "bold"),
-        "  ",
-        (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim"),
-        f"  {snapshot.in_flight:,} in flight  ",
-        (f"{snapshot.rate:,.0f}/s", "cyan"),
-        f"  ETA {_duration(snapshot.eta_s)}",
-        no_wrap=True,
-        overflow="crop",
-    )
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _write_to_nobody(stream: TextIO) -> None:
+    """Send what is still to be written there nowhere, what is in its buffer included: else the interpreter would try
+    again at its end, and fail with a status of its own.
+    """
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

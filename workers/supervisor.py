@@ -10,7 +10,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
 from app.policy.advice import StageUse
@@ -36,7 +36,7 @@ from workers.messages import (
     Want,
 )
 from workers.progress import Progress
-from workers.tally import Tally
+from workers.tally import Tally, WorkerState
 from workers.watch import Step
 
 # A child that dies before it is ready may have had bad luck; so many in a row have a reason that stays.
@@ -60,6 +60,7 @@ class Supervisor:
     workers  how many children
     cores    CPUs to pin them to, in order; empty for no pin
     wide     CPUs that this process may use
+    finished told of each shard that is finished, with the counts of its records
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Supervisor:
         cores: Sequence[int],
         wide: frozenset[int],
         drain_limit_s: float,
+        finished: Callable[[int, Mapping[str, int]], None],
     ) -> None:
         self._begin = begin
         self._feed = feed
@@ -82,6 +84,7 @@ class Supervisor:
         self._cores = tuple(cores)
         self._wide = wide
         self._drain_limit_s = drain_limit_s
+        self._finished = finished
         self._selector = selectors.DefaultSelector()
         self._children: list[Child] = []
         self._hungry: list[Child] = []  # one entry for each Want that is not answered
@@ -92,6 +95,7 @@ class Supervisor:
         self._step = 0
         self._kill_at_s: float | None = None
         self._problem: PercoreError | None = None
+        self.deaths = 0  # of children that were replaced
         self.uses: list[StageUse] = []  # what the stages have used in children that have ended in order
 
     def run(self) -> bool:
@@ -114,7 +118,7 @@ class Supervisor:
                     self._count_skipped()
                     self._watch_unsent()
                     self._look_for_stuck()
-                    self._progress.update(self._tally, sum(child.in_flight for child in self._children))
+                    self._progress.update(self._tally)
             finally:
                 for child in self._children:
                     child.kill()
@@ -158,12 +162,16 @@ class Supervisor:
                     self._tally.resumed += sum(kinds.values())
                 child.begun.add(number)
                 self._blame.taken_up(number, sum(kinds.values()))
-            case Count(shards, in_flight):
-                for number, kinds in shards.items():
+            case Count():
+                for number, kinds in message.shards.items():
                     self._tally.set_open(number, kinds)
-                child.in_flight = in_flight
+                child.state = WorkerState(child.process.pid, child.core, message.in_flight, message.cpu, message.late_s)
+                self._tally.workers = self._states()
+                if message.slowest is not None:
+                    self._tally.set_slowest(child.process.pid, message.slowest)
             case ShardDone(number, kinds):
                 self._tally.finish(number, kinds)
+                self._finished(number, kinds)
                 self._begun.discard(number)
                 self._blame.finished(number)
                 del child.shards[number]
@@ -183,6 +191,8 @@ class Supervisor:
         self._selector.unregister(child.pidfd)
         self._children.remove(child)
         self._hungry = [other for other in self._hungry if other is not child]
+        self._tally.ended(child.process.pid)
+        self._tally.workers = self._states()
         status, notes = child.reap()
         running = [note.request for note in notes]
         if self._step or self._problem or (status == 0 and not child.shards):
@@ -194,9 +204,14 @@ class Supervisor:
                 self._stop_for(PercoreError(f"{_UNREADY_DEATHS} workers {how} before they began"))
                 return
         self._progress.say(f"fetch-batch: worker {child.process.pid} {how}; another takes its place")
+        self.deaths += 1
         self._blame.died(running, child.begun)
         self._returned.extend(shard for _, shard in sorted(child.shards.items()))
         self._spawn()
+
+    def _states(self) -> list[WorkerState]:
+        states = [child.state for child in self._children if child.state is not None]
+        return sorted(states, key=lambda state: (-1 if state.core is None else state.core, state.pid))
 
     def _look_for_stuck(self) -> None:
         """Say of each child that does not report where it is stuck, and end it when that lasts too long."""

@@ -1,199 +1,221 @@
-"""Work folder: where a batch keeps its shards until the output is whole: `OUTPUT.percore/`.
+"""Work folder: where a batch keeps its shards until the output is whole. What lies in it: `workers.layout`.
 
-    manifest.json          what is being done; a run with another manifest may not go on in here
-    lock                   held by the parent that works here
-    parts/000000.jsonl     records of a shard under way, in the order of completion
-    shards/000000.jsonl    a finished shard, in input order
-    output.jsonl           all of them, for the moment before it becomes the output
+Each output appears at once and whole, at the end, their receipt beside the first one, and the folder goes away. The
+order of each step below is such that a kill between any two leaves something that the same command ends well:
 
-The output itself appears at once and whole, at the end, and the folder goes away.
+    begin    everything else, then manifest.json: a folder without it is empty work, and is cleared
+    publish  each output (app.sinks.outputs), receipt.json; now the job is finished, and `settle` does the rest
+    settle   manifest.json goes (so nobody goes on in here), the receipt gets its name, the folder goes
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from app.errors import OutputError, UsageError
-from app.model.job import FetchOptions
-from app.sinks.jsonl import concatenate
+from app.sinks.durable import sync_names, write_whole
+from app.sinks.outputs import OutputSpec, assemble, is_assembled
+from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS
+from workers.manifest import Manifest, difference
+from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vouches, write_receipt
+from workers.retry_failed import drop_failed, source_of, unpack
+from workers.summary import Summary
 
-_WHOLE = "output.jsonl"
 
-_SHARD_NAME = re.compile(r"\d{6,}\.jsonl")
+class Intent(msgspec.Struct, frozen=True):
+    """What a run may do at its end, kept for those that go on with it.
 
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What of the command decides the records of a job, and so whether a run may go on with another's work.
-
-    input_name, input_bytes, input_mtime_ns  of the input; -1 for standard input, which can't be told again
+    replaces  put the outputs in the place of those that exist
+    retry     the error kinds whose records were dropped to be fetched again, in order; None when none were
     """
 
-    input_name: str
-    input_bytes: int
-    input_mtime_ns: int
-    format: str
-    url_column: str
-    shard_size: int
-    stages: list[str]
-    options: FetchOptions
-    max_body_bytes: int
-    max_redirects: int
-    deny_private: bool
-    version: int = 1
-
-
-def part_path(folder: Path, number: int) -> Path:
-    """Where shard `number` lies while it is under way."""
-    return folder / "parts" / f"{number:06d}.jsonl"
-
-
-def shard_path(folder: Path, number: int) -> Path:
-    """Where shard `number` lies once it is finished."""
-    return folder / "shards" / f"{number:06d}.jsonl"
+    replaces: bool = False
+    retry: list[str] | None = None
 
 
 class WorkFolder:
-    """The folder of one run, open and locked.
+    """The folder of one run. Call `begin` first; from then on it is open and locked, until this process ends.
 
-    output  the final file, or with a trailing "/" the folder of shards
-    fresh   throw away an earlier output and an earlier run's work
-    Raises UsageError when the output exists or can't be written, or the folder belongs to another job or is in use.
+    specs  the outputs; the folder, and the receipt, lie beside the first one
     """
 
-    def __init__(self, output: str, manifest: Manifest, *, fresh: bool) -> None:
-        self._as_folder = output.endswith("/")
-        self.output = Path(output)
-        self._fresh = fresh
-        self._check_name(output)
+    def __init__(self, specs: Sequence[OutputSpec]) -> None:
+        self._specs = tuple(specs)
+        self._outputs = [spec.path for spec in specs]
+        self.output = self._outputs[0]
         self.path = self.output.with_name(self.output.name + ".percore")
-        self._clean_up_after_the_end()
-        self._check_output(output)
-        self._is_new = not self.path.exists()
+        self._intent = Intent()
+        self._is_new = False
+
+    def begin(self, manifest: Manifest, *, fresh: bool = False, retry: frozenset[str] | None = None) -> Receipt | None:
+        """Make the folder ready for a run; None then. The receipt instead when there is nothing to do.
+
+        fresh  throw away an earlier run's work, and replace outputs that exist
+        retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
+        Raises UsageError when an output is somebody else's or can't be written, or the folder belongs to another job
+        or is in use.
+        """
         try:
-            self.path.mkdir(exist_ok=True)
+            for spec in self._specs:
+                _check_form(spec)
+            source = source_of(self._specs) if retry is not None else None
+            # Looked at before anything is made: so it works where nothing may be written, too.
+            if not self.path.exists() and self._are_there(fresh):
+                receipt = finished_by(self._outputs, manifest)
+                if retry is None or _has_none(receipt, retry):
+                    return receipt
+            self._is_new = not self.path.exists()
             self._lock()
-            if fresh:
-                self._clear()
-            self._adopt(manifest)
-            for folder in ("parts", "shards"):
-                (self.path / folder).mkdir(exist_ok=True)
+            self.settle()
+            return self._begin(manifest, fresh, retry, source)
         except OSError as error:
-            raise UsageError(f"can't write {output}: {error.strerror}: {error.filename}") from error
+            raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
 
     def discard_if_new(self) -> None:
         """Leave nothing behind when it turns out that the job can't be done as it was asked for."""
         if self._is_new:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def _check_name(self, output: str) -> None:
-        if output == "-":
-            raise UsageError("records can't go to standard output, only to a file or a folder/ (-o out.jsonl)")
-        if not self.output.name or self.output.name == "..":
-            raise UsageError(f"-o {output!r} is no name for an output")
-        if not self.output.parent.is_dir():
-            raise UsageError(f"can't write {output}: there is no folder {self.output.parent}")
-
-    def _check_output(self, output: str) -> None:
-        if not self.output.exists():
-            return
-        if self.output.is_dir() != self._as_folder:
-            what = "a folder" if self.output.is_dir() else "a file"
-            raise UsageError(f"{output} is {what}; a name with a / at its end means a folder of shards")
-        # What we did not write ourselves is not ours to throw away.
-        if self._as_folder and not all(_SHARD_NAME.fullmatch(path.name) for path in self.output.iterdir()):
-            raise UsageError(f"{output} holds other things than shards, and is left alone")
-        if not self._fresh:
-            raise UsageError(f"{output} exists already and is never overwritten; --fresh replaces it")
-
-    def assemble(self, shards: int) -> None:
-        """Turn `shards` finished shards into the output, and remove the folder. Raises OutputError.
+    def publish(self, shards: Callable[[], Iterable[Path]], manifest: Manifest, summary: Summary) -> None:
+        """Turn the finished shards, in the order given, into the outputs, and remove the folder. Raises OutputError.
 
         An output that has appeared in the meantime is somebody else's, and is not replaced.
         """
-        whole = self.path / _WHOLE
+        for spec in self._specs:
+            assemble(spec, shards(), self.path, replace=self._intent.replaces)
         try:
-            if self._as_folder:
-                if self._fresh and self.output.exists():
-                    shutil.rmtree(self.output)
-                os.rename(self.path / "shards", self.output)
-            else:
-                concatenate((shard_path(self.path, number) for number in range(shards)), whole)
-                self._publish(whole)
-            shutil.rmtree(self.path)
+            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary)
+            self.settle()
+            self.close()
         except OSError as error:
             raise OutputError(f"can't write {self.output}: {error.strerror}") from error
 
-    def _publish(self, whole: Path) -> None:
-        if self._fresh:
-            os.replace(whole, self.output)
+    def settle(self) -> None:
+        """Do what is left to do once the outputs have their names, if they do: also for a run that was killed then."""
+        receipt = read_receipt(self.path / RECEIPT)
+        if receipt is None or not vouches(receipt, self._outputs):
             return
-        try:
-            # Unlike a rename, a link fails where there is something already.
-            os.link(whole, self.output)
-        except FileExistsError:
-            raise OutputError(f"{self.output} has appeared since the start, and is not overwritten") from None
-        except OSError:
-            # A file system without links; between the look and the rename is a moment that nothing guards.
-            if self.output.exists():
-                raise OutputError(f"{self.output} has appeared since the start, and is not overwritten") from None
-            os.rename(whole, self.output)
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        os.replace(self.path / RECEIPT, receipt_path(self.output))
+        sync_names(self.output.parent)
+        self._clear()
 
-    def _clean_up_after_the_end(self) -> None:
-        """Remove a folder whose output was published, by a run that was killed before it could remove it."""
-        whole = self.path / _WHOLE
-        if self.output.is_file() and whole.is_file() and self.output.samefile(whole):
-            shutil.rmtree(self.path)
+    def close(self) -> None:
+        """Remove the folder if nothing is left in it to go on with."""
+        if not (self.path / MANIFEST).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    # Beginning
+
+    def _begin(
+        self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None, source: OutputSpec | None
+    ) -> Receipt | None:
+        found = self._manifest()
+        if fresh or found is None:
+            self._clear()
+            self._make_folders()
+            if self._are_there(fresh):
+                receipt = finished_by(self._outputs, manifest)
+                if retry is None or source is None or _has_none(receipt, retry):
+                    self.close()
+                    return receipt
+                self._is_new = True
+                unpack(source.path, self.path, manifest.shard_size)
+                drop_failed(self.path, retry)
+            replaces = any(output.exists() for output in self._outputs)
+            self._intend(Intent(replaces, None if retry is None else sorted(retry)))
+            write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
+            return None
+        if why := difference(found, manifest):
+            raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
+        self._make_folders()
+        self._intent = self._found_intent()
+        for spec in self._specs:
+            if spec.path.exists() and not self._intent.replaces and not is_assembled(spec, self.path):
+                raise UsageError(f"{spec} has appeared since {self.path}/ was begun; --fresh replaces it")
+        # A retry that was stopped goes on: what it has fetched by now is not fetched once more.
+        if retry is not None and self._intent.retry != sorted(retry):
+            drop_failed(self.path, retry)
+            self._intend(Intent(self._intent.replaces, sorted(retry)))
+        return None
+
+    def _are_there(self, fresh: bool) -> bool:
+        return not fresh and any(output.exists() for output in self._outputs)
+
+    def _intend(self, intent: Intent) -> None:
+        self._intent = intent
+        write_whole(self.path / INTENT, [msgspec.json.encode(intent)])
+
+    def _found_intent(self) -> Intent:
+        try:
+            return msgspec.json.decode((self.path / INTENT).read_bytes(), type=Intent)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return Intent()
+
+    def _manifest(self) -> bytes | None:
+        try:
+            return (self.path / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _make_folders(self) -> None:
+        for folder in (PARTS, SHARDS):
+            (self.path / folder).mkdir(exist_ok=True)
 
     def _lock(self) -> None:
-        # Kept open, and so locked, until this process ends in whatever way.
-        self._lock_file = open(self.path / "lock", "a+")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock_file.seek(0)
-            holder = self._lock_file.read().strip() or "?"
-            raise UsageError(f"another fetch-batch (process {holder}) is writing {self.output}") from None
+        """Make the folder ours; the lock is kept until this process ends in whatever way."""
+        while True:
+            self.path.mkdir(exist_ok=True)
+            self._lock_file = open(self.path / LOCK, "a+")  # noqa: SIM115
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock_file.seek(0)
+                holder = self._lock_file.read().strip() or "?"
+                raise UsageError(f"another fetch-batch (process {holder}) is writing {self.output}") from None
+            # Whoever held it may have removed the folder between our look and our lock.
+            if _is_same(self.path / LOCK, self._lock_file.fileno()):
+                break
         self._lock_file.truncate(0)
         self._lock_file.write(str(os.getpid()))
         self._lock_file.flush()
 
     def _clear(self) -> None:
+        """Remove all but the lock; the manifest first, so that a kill leaves no half of a job that looks whole."""
+        (self.path / MANIFEST).unlink(missing_ok=True)
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != "lock":
+            elif entry.name != LOCK:
                 entry.unlink()
 
-    def _adopt(self, manifest: Manifest) -> None:
-        """Go on with an earlier run's work. Raises UsageError when that was another job's."""
-        path = self.path / "manifest.json"
-        if path.exists():
-            why = _difference(path.read_bytes(), manifest)
-            if why:
-                raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
-            return
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(manifest))
-        os.rename(temporary, path)
+
+def _check_form(spec: OutputSpec) -> None:
+    """Raises UsageError for what stands in an output's place and can't be one."""
+    if not spec.path.exists():
+        return
+    is_folder = spec.kind == "folder"
+    if spec.path.is_dir() != is_folder:
+        what = "a folder" if spec.path.is_dir() else "a file"
+        raise UsageError(f"{spec} is {what}; a name with a / at its end means a folder of shards")
+    # What we did not write ourselves is not ours to throw away.
+    if is_folder and not all(SHARD_NAME.fullmatch(path.name) for path in spec.path.iterdir()):
+        raise UsageError(f"{spec} holds other things than shards, and is left alone")
 
 
-def _difference(found: bytes, manifest: Manifest) -> str:
-    """Why the work of the manifest `found` can't be gone on with, in words; "" when it can."""
-    if manifest.input_bytes < 0:
-        return "standard input can't be read again"
+def _has_none(receipt: Receipt, kinds: frozenset[str]) -> bool:
+    """Whether no record failed in one of these ways."""
+    return not kinds & receipt.summary.kinds.keys()
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
     try:
-        theirs, ours = msgspec.json.decode(found), msgspec.to_builtins(manifest)
-    except msgspec.DecodeError:
-        return "its manifest can't be read"
-    differing = [name for name in ours if theirs.get(name) != ours[name]]
-    if "options" in differing:
-        options = theirs.get("options", {})
-        differing.remove("options")
-        differing += [name for name, value in ours["options"].items() if options.get(name) != value]
-    return f"of another {', '.join(differing)}" if differing else ""
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

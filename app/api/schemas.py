@@ -146,7 +146,7 @@ def _entry(index: int, element: bytes) -> Entry:
 
 def _bounded(entry: Entry, max_timeout_s: float) -> Entry:
     request = entry.request
-    if isinstance(request, Failure) or (request.timeout_s or 0) <= max_timeout_s:
+    if not isinstance(request, Request) or (request.timeout_s or 0) <= max_timeout_s:
         return entry
     failure = Failure(ErrorKind.INVALID_REQUEST, _over("timeout_s", request.timeout_s, max_timeout_s))
     return Entry(entry.index, failure, entry.url)

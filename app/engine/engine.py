@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from typing import Any
 
 from app.engine.crew import run_all
 from app.engine.overseer import NOBODY, Overseer
-from app.engine.pipeline import Pipeline
+from app.engine.pipeline import KeepPage, Pipeline
 from app.engine.stage_runner import StageRunner
 from app.fetching.clock import Clock
 from app.fetching.curl_transport import TransportStatistics
@@ -67,12 +68,13 @@ class Engine:
         options: FetchOptions,
         at_once: int | None = None,
         overseer: Overseer = NOBODY,
+        keep_page: KeepPage | None = None,
     ) -> Generator[list[Outcome]]:
         """One outcome for every entry, in the order of completion, as many at once as are ready; see
         `app.engine.crew.run_all`.
 
-        at_once   upper bound on fetches in flight for this call, where the caller knows that fewer will do
-        overseer  see Pipeline
+        at_once              upper bound on fetches in flight for this call, where the caller knows that fewer will do
+        overseer, keep_page  see Pipeline
         """
         concurrency = min(self._concurrency, at_once or self._concurrency)
         pipeline = Pipeline(
@@ -84,6 +86,7 @@ class Engine:
             options=options,
             clock=self._clock,
             overseer=overseer,
+            keep_page=keep_page,
         )
         return run_all(pipeline.run, entries, concurrency)
 
@@ -106,6 +109,10 @@ class Engine:
             f"{transfers.started:,} transfers ({transfers.failed:,} failed, {transfers.stopped:,} stopped),"
             f" {counted.connections:,} connections, {names.look_ups:,} look-ups; answers: {protocols or 'none'}"
         )
+
+    def aside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """See app.sinks.page_sink.Aside. Yields to the hub."""
+        return self._runner.aside(function, *args)
 
     def stage_uses(self) -> list[StageUse]:
         """What each stage has used on this hub since the beginning."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from gevent import GreenletExit
@@ -17,17 +17,18 @@ from requests.models import REDIRECT_STATI
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.stage_errors import text_of_error
 from app.engine.stage_runner import StageRunner
-from app.errors import Draining, FetchError, InvalidRequest, StageTimeout
+from app.errors import Draining, FetchError, InvalidRequest, OutputError, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
+from app.fetching.stored import stored_page
 from app.fetching.visit import Hop
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
-from app.model.request import Entry, Request
+from app.model.request import Entry, Request, StoredResponse
 from app.model.timing import Timing
 from app.policy.deadline import Deadline
 from app.policy.retry import Attempt, parse_retry_after_s, pause_s
@@ -39,6 +40,9 @@ _log = logging.getLogger("percore.engine")
 
 _MESSAGE_CHARACTERS = 500
 
+KeepPage = Callable[[int, Page], dict[str, str]]
+"""Keeps the final page of the request of that index; the fields of the record that say where. May yield to the hub."""
+
 
 class Pipeline:
     """How the requests of one job are run on this hub.
@@ -46,6 +50,7 @@ class Pipeline:
     session, slots, robots, runner  shared by every pipeline of the hub
     stages                          run on each page, in order
     overseer                        told of each entry's stages, by its index
+    keep_page                       for every final page, once its stages have run. OutputError from it ends the run
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Pipeline:
         options: FetchOptions | None = None,
         clock: Clock | None = None,
         overseer: Overseer = NOBODY,
+        keep_page: KeepPage | None = None,
     ) -> None:
         self._session = session
         self._slots = slots
@@ -68,6 +74,7 @@ class Pipeline:
         self._options = options or FetchOptions()
         self._clock = clock or Clock()
         self._overseer = overseer
+        self._keep_page = keep_page
 
     def run(self, entry: Entry) -> Outcome:
         """The entry's one outcome. Yields to the hub."""
@@ -84,19 +91,18 @@ class Pipeline:
         except Exception as error:
             _log.exception("request %d (%s) met a defect", entry.index, entry.url)
             draft.fail(ErrorKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        return draft.outcome(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        if self._keep_page is not None and draft.page is not None:
+            self._keep(self._keep_page, draft.page, draft)
+        outcome = draft.outcome(now_s)
+        return msgspec.structs.replace(outcome, **draft.kept) if draft.kept else outcome
 
     def _run(self, entry: Entry, draft: _Draft) -> None:
         request = entry.request
         if isinstance(request, Failure):
             draft.failure = request
             return
-        if self._options.headers:
-            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
-        limit_s = request.timeout_s or self._options.timeout_s
-        page = self._hop(request, draft, limit_s)
-        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
-            page = self._hop(hop, draft, limit_s)
+        page = self._stored(request, draft) if isinstance(request, StoredResponse) else self._fetched(request, draft)
         draft.page = page
         if self._options.timing and page.timing is not None:
             draft.timing = page.timing
@@ -107,6 +113,30 @@ class Pipeline:
                 self._run_stages(page, draft)
         if self._options.body != "none":
             draft.body = _body(page, self._options.body)
+
+    def _stored(self, stored: StoredResponse, draft: _Draft) -> Page:
+        """What was fetched before: no origin is asked for leave, for none is contacted."""
+        draft.deadline = Deadline(self._clock.monotonic_s(), self._options.timeout_s)
+        return stored_page(stored, self._session)
+
+    def _fetched(self, request: Request, draft: _Draft) -> Page:
+        if self._options.headers:
+            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
+        limit_s = request.timeout_s or self._options.timeout_s
+        page = self._hop(request, draft, limit_s)
+        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
+            page = self._hop(hop, draft, limit_s)
+        return page
+
+    def _keep(self, keep_page: KeepPage, page: Page, draft: _Draft) -> None:
+        entry = draft.entry
+        try:
+            draft.kept = keep_page(entry.index, page)
+        except (OutputError, Draining):
+            raise
+        except Exception as error:
+            _log.exception("the page of request %d (%s) can't be kept", entry.index, entry.url)
+            draft.fail(ErrorKind.INTERNAL_ERROR, f"the page can't be kept: {type(error).__name__}: {error}")
 
     def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
         """One hop of the fetch, by leave of its own origin."""
@@ -124,6 +154,7 @@ class Pipeline:
         """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
         while True:
             page = failure = None
+            began_s = self._clock.wall_s()
             try:
                 page = self._session.fetch_hop(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
             except FetchError as error:
@@ -131,6 +162,7 @@ class Pipeline:
                 place.failed(error)
                 attempt = Attempt(draft.attempts, request.method, error.kind)
             else:
+                page.began_s = began_s
                 if page.status_code < 400:
                     place.answered(page.status_code)
                     return page
@@ -180,6 +212,7 @@ class _Draft:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.stages: dict[str, msgspec.Raw] = {}
+        self.kept: dict[str, str] = {}
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.

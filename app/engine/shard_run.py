@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
+from app.fetching.page import Page
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry
 from app.policy.sharding import Shard
 from app.sinks.jsonl import JsonlPart, Kinds
+from app.sinks.outputs import NO_PAGES, PageOutputs
+from app.sinks.page_sink import Aside, PageSink, here
 from app.sources.entry import parse_entry
 
 
@@ -21,19 +24,40 @@ class ShardRun:
 
     part_path   records in the order of completion, while the shard is under way
     final_path  records in input order, once it is finished
-    Raises OutputError as JsonlPart does.
+    outputs     what is kept of each page besides its record
+    aside       see PageSink; Engine has one
+    Raises OutputError as JsonlPart and PageSink do.
     """
 
-    def __init__(self, shard: Shard, entry_form: str, part_path: Path, final_path: Path) -> None:
+    def __init__(
+        self,
+        shard: Shard,
+        entry_form: str,
+        part_path: Path,
+        final_path: Path,
+        outputs: PageOutputs = NO_PAGES,
+        aside: Aside = here,
+    ) -> None:
         self.number = shard.number
         self._final_path = final_path
-        self._part = JsonlPart(part_path)
+        # Taken up before the records, which count only where their pages are here.
+        self._pages = PageSink(outputs, part_path, final_path, aside=aside)
+        try:
+            self._part = JsonlPart(part_path, self._pages.is_kept)
+        except BaseException:
+            self._pages.close()
+            raise
         done = self._part.done
         self._open: dict[int, Entry] = {}
         for index, line in enumerate(shard.lines, shard.first_index):
             entry = parse_entry(index, line, entry_form) if index not in done else None
             if entry is not None:
                 self._open[index] = entry
+
+    @property
+    def part(self) -> JsonlPart:
+        """The file, for whoever flushes it to the disk."""
+        return self._part
 
     @property
     def kinds(self) -> Kinds:
@@ -43,6 +67,10 @@ class ShardRun:
     def entries(self) -> Iterator[Entry]:
         """The entries without a record, in input order."""
         return iter(list(self._open.values()))
+
+    def keep_page(self, index: int, page: Page) -> dict[str, str]:
+        """Store the final page of an open entry, before its outcome is recorded: see PageSink.store."""
+        return self._pages.store(index, page)
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Store the outcomes of open entries."""
@@ -62,11 +90,17 @@ class ShardRun:
     def finish(self) -> None:
         """Turn a complete shard into its final file."""
         assert self.is_complete
-        self._part.finish(self._final_path)
+        try:
+            self._pages.finish(self._part.warc_ids)
+            self._part.finish(self._final_path)
+            self._pages.drop()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Leave an incomplete shard to be taken up again."""
         self._part.close()
+        self._pages.close()
 
 
 def _crashed(entry: Entry) -> Outcome:

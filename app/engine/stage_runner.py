@@ -9,7 +9,8 @@ its time and not the hub.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 from gevent import GreenletExit
@@ -20,7 +21,7 @@ from app.cpu.threads import NativeThreads
 from app.engine.overseer import Overseer
 from app.engine.stage_errors import text_of_error
 from app.engine.stage_rules import StageRules
-from app.errors import Draining, StageRaised
+from app.errors import Draining, StageRaised, StageTimeout
 from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.per_hub import of_this_hub
@@ -80,6 +81,13 @@ class StageRunner:
         use[0] += 1
         use[1] += self._now_s() - began_s
         return value
+
+    def aside(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call what is no stage and releases the GIL, in a native thread; here when none is left. Yields to the hub."""
+        try:
+            return self._threads().run(function, *args)
+        except StageTimeout:
+            return function(*args)
 
     def uses(self) -> list[StageUse]:
         """What the stages have used since the beginning, by stage: worker stages of this hub, others of all hubs."""

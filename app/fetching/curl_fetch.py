@@ -24,7 +24,7 @@ from app.fetching.page import Page
 from app.fetching.sending import BODILESS
 from app.fetching.transfer import Profile, http_for
 from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit, too_large
-from app.fetching.wire_form import Target, check_method, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
@@ -158,7 +158,7 @@ class CurlVisit(Visit):
         self._policy.check_origin(origin_of(url))
         target = plain_target(url) or target_of(url)
         body = bytes_of(prepared)
-        lines = header_lines(prepared.headers.items(), has_body=body is not None)
+        lines = host_line(target, prepared.headers) + header_lines(prepared.headers.items(), has_body=body is not None)
         answer = self._fetcher.exchange(method, target, lines, body, timeout_s)
         page = Page.of_answer(answer, method, url, lambda: prepared)
         page.visit = self

@@ -29,12 +29,14 @@ class Page(requests.Response):
     memo    a place for stages of the same page to share what they worked out (a parsed tree, say)
     timing  where the time of its last hop went; None under the plain transport
     visit   the visit (app.fetching.visit) of which it is a hop, None for one of its own
+    began_s wall clock at which its hop began, in seconds since the epoch; None if nobody has noted it
     """
 
     # Attributes of requests.Response that are not here yet are made by `__getattr__` and then stay.
     memo: dict[str, Any]
     timing: Timing | None
     visit: Any
+    began_s: float | None
     _answer: Answer
     _method: str
     _make_request: Callable[[], requests.PreparedRequest]
@@ -46,6 +48,7 @@ class Page(requests.Response):
         page.__dict__.update(response.__dict__)
         page.memo = {}
         page.timing = None
+        page.began_s = None
         return page
 
     @classmethod
@@ -144,6 +147,7 @@ _LATE: dict[str, Callable[[Page], Any]] = {
     "timing": lambda page: page.__dict__["_answer"].timing if "_answer" in page.__dict__ else None,
     "memo": lambda page: {},
     "visit": lambda page: None,
+    "began_s": lambda page: None,
     "connection": lambda page: None,
     "_next": lambda page: page.__dict__["_next_sending"].request() if "_next_sending" in page.__dict__ else None,
 }

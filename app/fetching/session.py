@@ -37,7 +37,7 @@ from app.policy.addresses import AddressPolicy
 
 Transport = Literal["curl", "requests"]
 
-_USER_AGENT = "percore/0.1"
+USER_AGENT = "percore/0.1"
 
 _SEND = HTTPAdapter.send
 
@@ -77,7 +77,7 @@ class Session(requests.Session):
         self.max_redirects = max_redirects
         self.max_body_bytes = max_body_bytes
         self.verify = ca_bundle or True
-        self.headers["User-Agent"] = _USER_AGENT
+        self.headers["User-Agent"] = USER_AGENT
         self.policy = policy or AddressPolicy.allow_all()
         self.transport: Transport = transport
         self._pools = {"pool_connections": origins, "pool_maxsize": per_origin}

@@ -151,18 +151,23 @@ class Visit(requests.Session):
 
     def read_body(self, response: requests.Response) -> None:
         """Read the decoded body to its end. Raises FetchError when it is larger than the limit, before it is here."""
-        limit_bytes = self._max_body_bytes
-        pieces: list[bytes] = []
-        size_bytes = 0
-        for piece in response.iter_content(READ_SIZE_BYTES):
-            size_bytes += len(piece)
-            if size_bytes > limit_bytes:
-                response.close()
-                raise too_large(limit_bytes)
-            pieces.append(piece)
+        body = decoded_body(response, self._max_body_bytes)
         # requests keeps every hop in `history`: what is only passed through is not worth the memory.
         leads_on = response.is_redirect and bool(response.headers.get("location"))
-        response._content = b"" if leads_on else b"".join(pieces)
+        response._content = b"" if leads_on else body
+
+
+def decoded_body(response: requests.Response, limit_bytes: int) -> bytes:
+    """The body, its content codings undone. Raises FetchError when it is larger than the limit, before it is here."""
+    pieces: list[bytes] = []
+    size_bytes = 0
+    for piece in response.iter_content(READ_SIZE_BYTES):
+        size_bytes += len(piece)
+        if size_bytes > limit_bytes:
+            response.close()
+            raise too_large(limit_bytes)
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def too_large(limit_bytes: int) -> FetchError:

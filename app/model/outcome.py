@@ -77,6 +77,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     body       only when asked for: text, or base64
     meta       the request's own `meta`, carried through
     timing     of the final hop; only when asked for
+    warc_id    WARC-Record-ID of the final response in the job's WARC; only where there is one, and a response came
+    body_sha256  name of the decoded body in the job's body store, in hex; likewise
     """
 
     index: int
@@ -94,3 +96,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     body: str | UnsetType = UNSET
     meta: Any | UnsetType = UNSET
     timing: Timing | UnsetType = UNSET
+    warc_id: str | UnsetType = UNSET
+    body_sha256: str | UnsetType = UNSET

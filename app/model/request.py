@@ -1,4 +1,7 @@
-"""Request: what a user asks to be fetched; Entry: its place in a job. Validated once, frozen afterwards."""
+"""Request: what a user asks to be fetched; StoredResponse: what was fetched before; Entry: its place in a job.
+
+Validated once, frozen afterwards.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,36 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     meta: Any | UnsetType = UNSET
 
 
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response that a WARC file keeps: it is processed as if it had been fetched now, and nothing is contacted.
+
+    Never made from what a user writes, for it names a file of this machine.
+
+    url           that was fetched then
+    path          of the file, absolute, as the file system has it
+    member_bytes, skip_bytes  where its record begins: see app.files.unpacked.Place
+    id, meta      of the WARC record, for ours
+    """
+
+    url: str
+    path: bytes
+    member_bytes: int
+    skip_bytes: int
+    id: str | int | UnsetType = UNSET
+    meta: Any | UnsetType = UNSET
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of an input: its place, and a request or the reason why it is none.
 
     index    0-based number of the line
-    request  what to fetch, or the failure that its record shall carry
+    request  what to fetch, what was fetched before, or the failure that its record shall carry
     url      as written, for the record; of a line that can't be read, its first 2,000 characters
     id, meta of a line that can't be read, where it has them all the same
     """
 
     index: int
-    request: Request | Failure
+    request: Request | StoredResponse | Failure
     url: str
     id: str | int | UnsetType = UNSET
     meta: Any | UnsetType = UNSET
@@ -51,9 +73,9 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def given_id(self) -> str | int | UnsetType:
         """The user's id for the record."""
-        return self.request.id if isinstance(self.request, Request) else self.id
+        return self.id if isinstance(self.request, Failure) else self.request.id
 
     @property
     def given_meta(self) -> Any | UnsetType:
         """The user's meta for the record."""
-        return self.request.meta if isinstance(self.request, Request) else self.meta
+        return self.meta if isinstance(self.request, Failure) else self.request.meta

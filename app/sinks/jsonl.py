@@ -10,27 +10,39 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from app.errors import OutputError
 from app.model.outcome import Failure, Outcome
+from app.sinks.durable import sync_names
 from app.sinks.record import encode_record
 
 Kinds = Counter[str]
 """How many records there are of each error kind, and under "ok" of those that have none."""
 
 
-class _Brief(msgspec.Struct):
-    """What the store itself needs to know of a record."""
+class Brief(msgspec.Struct):
+    """What a store needs to know of a record: of its page too, if that is kept (app.sinks.page_sink)."""
 
     index: int
     error: Failure | None
+    bytes: int = 0
+    warc_id: str | None = None
+    body_sha256: str | None = None
 
 
-_brief = msgspec.json.Decoder(_Brief)
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """A record as it lies in a file; `line` has its line end, `kind` is "ok" or an error kind."""
+
+    index: int
+    kind: str
+    line: bytes
+
+
+_brief = msgspec.json.Decoder(Brief)
 
 _COPY_BYTES = 1 << 20
 
@@ -41,13 +53,16 @@ _IN_MEMORY_BYTES = 8 << 20
 class JsonlPart:
     """The records of one shard that is under way. Open it, append, then `finish` or `close`.
 
-    path   the part file; taken up again when it exists
+    path     the part file; taken up again when it exists
+    is_kept  whether a record that is taken up again still counts; one that does not is as if it had never been
     Raises OutputError whenever the file system refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_kept: Callable[[Brief], bool] = lambda record: True) -> None:
         self._path = path
+        self._is_kept = is_kept
         self._places: dict[int, tuple[int, int]] = {}  # index -> (offset, length) of its line
+        self._warc_ids: dict[int, str] = {}
         self._kinds: Kinds = Counter()
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -65,6 +80,11 @@ class JsonlPart:
         """Indexes that have their record."""
         return frozenset(self._places)
 
+    @property
+    def warc_ids(self) -> list[str]:
+        """Of the records that name one, in input order."""
+        return [identifier for _, identifier in sorted(self._warc_ids.items())]
+
     def append(self, outcomes: Sequence[Outcome]) -> None:
         """Store records, in one write. Raises OutputError when they can't be; then the file still ends in a whole line,
         and none of these is in it.
@@ -79,6 +99,8 @@ class JsonlPart:
             self._places[outcome.index] = (self._size_bytes, len(line))
             self._size_bytes += len(line)
             self._kinds[_kind(outcome.error)] += 1
+            if isinstance(outcome.warc_id, str):
+                self._warc_ids[outcome.index] = outcome.warc_id
 
     def finish(self, path: Path) -> None:
         """Write the records to `path` in input order, flushed to the disk, and drop the part file."""
@@ -95,6 +117,8 @@ class JsonlPart:
                         _copy(self._descriptor, offset, length, out.fileno())
                 os.fsync(out.fileno())
             os.rename(temporary, path)
+            # The new name is on the disk before the old one goes.
+            sync_names(path.parent)
             os.unlink(self._path)
         except OSError as error:
             # The space is wanted most where there is none left.
@@ -102,6 +126,10 @@ class JsonlPart:
             raise OutputError(f"can't write {path}: {error.strerror}") from error
         finally:
             self.close()
+
+    def duplicate(self) -> int:
+        """A descriptor of the part file, for a thread that flushes it to the disk: it outlives `finish` and `close`."""
+        return os.dup(self._descriptor)
 
     def close(self) -> None:
         """Leave the part as it is, to be taken up again."""
@@ -126,18 +154,33 @@ class JsonlPart:
                     break
                 if not line.endswith(b"\n"):
                     break
-                self._places[brief.index] = (offset, len(line))
-                self._kinds[_kind(brief.error)] += 1
+                if self._is_kept(brief):
+                    self._places[brief.index] = (offset, len(line))
+                    self._kinds[_kind(brief.error)] += 1
+                    if brief.warc_id is not None:
+                        self._warc_ids[brief.index] = brief.warc_id
                 offset += len(line)
         os.ftruncate(self._descriptor, offset)
         return offset
 
 
+def stored_records(lines: Iterable[bytes]) -> Iterator[Stored]:
+    """The records of an open file, up to the first line that is none, or is torn."""
+    for line in lines:
+        try:
+            brief = _brief.decode(line)
+        except msgspec.DecodeError:
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield Stored(brief.index, _kind(brief.error), line)
+
+
 def count_kinds(path: Path) -> Kinds | None:
-    """Counts of the records in a finished file; None when there is no such file, or it is spoiled."""
+    """Counts of the records in a finished file; None when there is no such file, or it is spoiled, or it has none."""
     try:
         with open(path, "rb") as file:
-            return Counter(_kind(_brief.decode(line).error) for line in file)
+            return Counter(_kind(_brief.decode(line).error) for line in file) or None
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

@@ -1,7 +1,8 @@
-"""CSV: rows under a header line, one of whose columns holds the URL; each becomes a JSON request object.
+"""CSV and TSV: rows under a header line, as text.
 
-The column `id`, if there is one, becomes the request's id; all others go into `meta`, as text. `index` counts
-rows after the header, since a quoted field may hold line breaks.
+CSV is read as RFC 4180 says, so a quoted field may hold line breaks, and `index` counts rows after the header. TSV is
+read as text/tab-separated-values says (IANA): a row is a line, fields are what stands between tabs, and a quote is a
+character like any other.
 """
 
 from __future__ import annotations
@@ -10,52 +11,55 @@ import csv
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import msgspec
-
 from app.errors import UsageError
+from app.sources.forms import unreadable_line
 from app.sources.lines import MAX_LINE_BYTES, read_lines
+from app.sources.rows import Rows
 
 
-def read_rows(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
-    """Each row as the bytes of a JSON object. Blocks as the stream does.
+def read_csv(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
+    """A line (app.sources.forms) for each row. Blocks as the stream does.
 
-    Raises UsageError, before the first row, when the header has no column `url_column`. A row that can't be
-    read becomes an object without URL, hence a failed record; so does one with more fields than the header.
+    Raises UsageError, before the first row, when the header has no column `url_column`. A row that can't be read
+    becomes a line without request, hence a failed record; so does one with more fields than the header.
     """
     # Line by line, of bounded length: what is no CSV at all must not fill the memory.
     text = (line.decode(errors="replace") for line in read_lines(stream, keep_ends=True))
     csv.field_size_limit(MAX_LINE_BYTES)
-    rows = csv.reader(text)
+    records = csv.reader(text)
     try:
-        header = [name.strip() for name in next(rows, [])]
+        header = next(records, [])
     except csv.Error as error:
         raise UsageError(f"the header is no CSV: {error}") from None
-    if url_column not in header:
-        columns = ", ".join(header) or "none"
-        raise UsageError(
-            f"no column {url_column!r} in the header (columns: {columns}; they are separated by commas); "
-            "name it with --url-column"
-        )
-    return _objects(rows, header, url_column)
+    return _csv_lines(records, Rows(_names(header), url_column, hint="; commas separate them"))
 
 
-def _objects(rows: Iterator[list[str]], header: list[str], url_column: str) -> Iterator[bytes]:
+def read_tsv(stream: BinaryIO, url_column: str = "url") -> Iterator[bytes]:
+    """As `read_csv`."""
+    lines = (line.decode(errors="replace") for line in read_lines(stream))
+    header = next(lines, "").split("\t")
+    return _tsv_lines(lines, Rows(_names(header), url_column, hint="; tabs separate them"))
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip() for name in header]
+
+
+def _csv_lines(records: Iterator[list[str]], rows: Rows) -> Iterator[bytes]:
     while True:
         try:
-            row = next(rows)
+            row = next(records)
         except StopIteration:
             return
         except csv.Error as error:
-            yield msgspec.json.encode({"unreadable": str(error)})
+            yield unreadable_line(f"the row can't be read: {error}")
             continue
-        yield _object(row, header, url_column) if row else b""
+        yield rows.line(row) if row else b""
 
 
-def _object(row: list[str], header: list[str], url_column: str) -> bytes:
-    if len(row) > len(header):
-        return msgspec.json.encode({"unreadable": f"{len(row)} fields under a header of {len(header)}"})
-    fields = dict(zip(header, row, strict=False))
-    request: dict[str, object] = {"url": fields.pop(url_column, "").strip()}
-    if "id" in fields:
-        request["id"] = fields.pop("id")
-    return msgspec.json.encode(request | {"meta": fields} if fields else request)
+def _tsv_lines(lines: Iterator[str], rows: Rows) -> Iterator[bytes]:
+    for line in lines:
+        if len(line) > MAX_LINE_BYTES:
+            yield unreadable_line(f"the row is longer than {MAX_LINE_BYTES:,} bytes")
+        else:
+            yield rows.line(line.split("\t")) if line.strip() else b""

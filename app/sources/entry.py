@@ -1,7 +1,7 @@
 """Entry parsing: from one raw line to a request, or to the reason why it is none.
 
-Two forms: a bare URL (.txt), and a JSON object with the fields of `app.model.request.Request` (.jsonl; .csv rows
-are turned into such objects). Blank lines, and comment lines of the bare form, are no entries and get no record.
+A bare URL, a JSON object with the fields of `app.model.request.Request`, or one of `app.sources.forms`. Blank lines,
+and comment lines of the bare form, are no entries and get no record.
 """
 
 from __future__ import annotations
@@ -13,27 +13,38 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.errors import InvalidRequest
-from app.model.outcome import Failure
-from app.model.request import Entry, Request
+from app.model.outcome import ErrorKind, Failure
+from app.model.request import Entry, Request, StoredResponse
 from app.policy.urls import origin_of
+from app.sources.forms import JSON, STORED, TAGGED, UNREADABLE, URL, Unreadable
 from app.sources.lines import MAX_LINE_BYTES
 
 _SHOWN_CHARACTERS = 2000
 
+_FORM_OF = {URL: "url", JSON: "json"}
+
 _decoder = msgspec.json.Decoder(Request)
+_stored = msgspec.msgpack.Decoder(StoredResponse)
+_unreadable = msgspec.msgpack.Decoder(Unreadable)
 
 
 def is_entry(line: bytes, form: str) -> bool:
     """Whether the line carries an entry, and so gets a record."""
-    text = line.strip()
+    if form == TAGGED:
+        tag = line[:1]
+        return is_entry(line[1:], _FORM_OF[tag]) if tag in _FORM_OF else bool(tag)
+    # Most lines begin with a letter or a brace, and need no copy.
+    text = line if line[:1].isalpha() or line[:1] == b"{" else line.strip()
     return bool(text) and not (form == "url" and text.startswith(b"#"))
 
 
 def parse_entry(index: int, line: bytes, form: str) -> Entry | None:
     """The entry on line `index`, None for a line that carries none.
 
-    form  "url" or "json"
+    form  "url", "json" or "tagged"
     """
+    if form == TAGGED:
+        return _parse_tagged(index, line[:1], line[1:])
     if not is_entry(line, form):
         return None
     try:
@@ -45,6 +56,19 @@ def parse_entry(index: int, line: bytes, form: str) -> Entry | None:
         salvage = _salvage(line, form)
         return Entry(index, Failure(error.kind, str(error)), salvage.url, salvage.id, salvage.meta)
     return Entry(index, request, request.url)
+
+
+def _parse_tagged(index: int, tag: bytes, rest: bytes) -> Entry | None:
+    if tag in _FORM_OF:
+        return parse_entry(index, rest, _FORM_OF[tag])
+    if tag == STORED:
+        stored = _stored.decode(rest)
+        return Entry(index, stored, stored.url)
+    if tag == UNREADABLE:
+        found = _unreadable.decode(rest)
+        return Entry(index, Failure(ErrorKind.INVALID_REQUEST, found.message), found.url)
+    assert not tag, "no such form"
+    return None
 
 
 def _parse_url(line: bytes) -> Request:

@@ -234,18 +234,6 @@ def test_an_output_that_appears_meanwhile_is_left_alone(origin: Origin, source: 
     assert_whole(output)
 
 
-def test_a_run_killed_after_its_end_is_only_cleaned_up(origin: Origin, tmp_path: Path) -> None:
-    source, output = tmp_path / "urls.txt", tmp_path / "out.jsonl"
-    source.write_text(f"{origin.url('/ok')}\n")
-    assert run_batch(source, "-o", output)[0] == 0
-    work = tmp_path / "out.jsonl.percore"
-    work.mkdir()
-    os.link(output, work / "output.jsonl")
-    status, said = run_batch(source, "-o", output)
-    assert (status, work.exists()) == (2, False)
-    assert "never overwritten" in said
-
-
 def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: Path, tmp_path: Path) -> None:
     origin.open("held")
     with running_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "1") as process:

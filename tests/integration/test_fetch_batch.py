@@ -343,7 +343,7 @@ def test_progress_for_machines(origin: Origin, tmp_path: Path) -> None:
 
 UNUSABLE = {
     "no input": (["missing.txt", "-o", "out.jsonl"], "can't read missing.txt: No such file"),
-    "a folder as input": ([".", "-o", "out.jsonl", "--format", "txt"], "can't read .: Is a directory"),
+    "a folder as input": ([".", "-o", "out.jsonl", "--format", "txt"], "can't read .: it is a folder"),
     "an unknown format": (["urls", "-o", "out.jsonl"], "can't tell the format of 'urls'"),
     "an unknown stage": (
         ["urls.txt", "-o", "out.jsonl", "--stage", "nonsense"],
@@ -358,9 +358,10 @@ UNUSABLE = {
     "no place for the output": (["urls.txt", "-o", "no/such/out.jsonl"], "there is no folder no/such"),
     "a CSV without URLs": (["in.csv", "-o", "out.jsonl"], "no column 'url'"),
     "an output that exists": (["urls.txt", "-o", "there.jsonl"], "never overwritten"),
-    "the input as output": (["urls.txt", "-o", "urls.txt", "--fresh"], "is the input"),
+    "the input as output": (["there.jsonl", "-o", "there.jsonl", "--fresh"], "is the input"),
     "a folder of other things": (["urls.txt", "-o", "precious/", "--fresh"], "holds other things than shards"),
-    "a folder without a slash": (["urls.txt", "-o", "precious", "--fresh"], "is a folder"),
+    "a folder without a slash": (["urls.txt", "-o", "precious.jsonl", "--fresh"], "is a folder"),
+    "an output of no known kind": (["urls.txt", "-o", "out.html"], "the name must end in .jsonl"),
     "no name": (["urls.txt", "-o", "."], "is no name for an output"),
     "standard output": (["urls.txt", "-o", "-"], "can't go to standard output"),
     "a URL as input": (["http://127.0.0.1/", "-o", "out.jsonl"], "not a URL"),
@@ -379,6 +380,7 @@ def test_what_can_be_mended_is_said_before_anything_is_fetched(case: str, tmp_pa
         write_list(tmp_path / "leaves.py", ["import sys", "sys.exit(4)"])
         (tmp_path / "precious").mkdir()
         write_list(tmp_path / "precious" / "thesis.txt", ["years"])
+        (tmp_path / "precious.jsonl").mkdir()
         before = sorted(tmp_path.rglob("*"))
         status, said = run_batch(*arguments, cwd=tmp_path)
         assert origin.counts().total == 0

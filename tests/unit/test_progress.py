@@ -5,8 +5,11 @@ import json
 
 import pytest
 
+from app.policy.heaviest import Weighed
 from workers.progress import Mode, Progress
-from workers.tally import Tally
+from workers.progress_view import Snapshot, picture
+from workers.summary import OriginUse, Summary
+from workers.tally import Tally, WorkerState
 
 
 class Terminal(io.StringIO):
@@ -21,12 +24,17 @@ class Scene:
         self.now_s = 1000.0
         self.stream = stream or io.StringIO()
         self.tally = Tally()
+        self.tally.workers = [state(3)]
         self.progress = Progress(mode, lambda: estimate, stream=self.stream, clock_s=lambda: self.now_s)
 
     def after(self, seconds: float, **kinds: int) -> None:
         self.now_s += seconds
         self.tally.set_open(0, kinds)
-        self.progress.update(self.tally, in_flight=3)
+        self.progress.update(self.tally)
+
+
+def state(in_flight: int) -> WorkerState:
+    return WorkerState(1, None, in_flight, 0.0, 0.0)
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
@@ -42,43 +50,97 @@ def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
     )
 
 
-def test_a_live_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
     scene = Scene("auto", Terminal())
     scene.after(1, ok=5, timeout=1)
     assert "6 done" in scene.stream.getvalue()
     assert "1 failed" in scene.stream.getvalue()
     scene.progress.say("draining")
     scene.progress.close()
-    assert "draining" in scene.stream.getvalue()
+    assert scene.stream.getvalue().endswith("draining\r\n\r\x1b[J")
 
 
 def test_json_for_machines() -> None:
-    scene = Scene("json")
-    scene.after(2, ok=10)
+    scene = Scene("json", estimate=100)
+    scene.tally.workers = [WorkerState(7, 0, 3, 0.5, 0.001)]
+    scene.tally.set_slowest(7, [Weighed("http://a", 2, 3.0)])
+    scene.after(2, ok=9, timeout=1)
     assert json.loads(scene.stream.getvalue()) == {
         "done": 10,
-        "ok": 10,
-        "failed": 0,
+        "ok": 9,
+        "failed": 1,
         "in_flight": 3,
         "total": None,
         "rate": 5.0,
-        "eta_s": None,
+        "eta_s": 18.0,
         "elapsed_s": 2.0,
+        "expected": 100.0,
+        "kinds": {"timeout": 1},
+        "workers": [{"pid": 7, "core": 0, "in_flight": 3, "cpu": 0.5, "late_s": 0.001}],
+        "slowest": [{"origin": "http://a", "fetches": 2, "seconds": 3.0}],
     }
 
 
-def test_none_is_silent_until_the_summary() -> None:
+def test_none_is_silent() -> None:
     scene = Scene("none")
     scene.after(100, ok=10, timeout=2, http_status=7)
     assert scene.stream.getvalue() == ""
-    scene.tally.resumed = 9
-    assert scene.progress.summary(scene.tally) == [
-        "19 records: 10 ok, 9 failed; 9 from an earlier run, 10 in 100.0 s (0/s)",
-        "  http_status  7",
-        "  timeout      2",
-    ]
+
+
+class Gone(io.StringIO):
+    def write(self, _: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_takes_nothing_with_it() -> None:
+    scene = Scene("json", Gone())
+    scene.after(2, ok=10)
+    scene.progress.say("draining")
+    scene.after(2, ok=20)
+    scene.progress.close()
+
+
+@pytest.mark.parametrize("rows", range(1, 12))
+def test_as_much_as_there_is_room_for(rows: int) -> None:
+    snapshot = Snapshot(
+        done=50,
+        ok=40,
+        failed=10,
+        in_flight=8,
+        total=100,
+        rate=5.0,
+        eta_s=3600.0,
+        elapsed_s=1.0,
+        expected=100.0,
+        kinds={"timeout": 6, "http_status": 4},
+        workers=[WorkerState(n, n, 2, 0.5, 0.001 * n) for n in range(4)],
+        slowest=[OriginUse("http://a", 2, 8.0), OriginUse("http://b", 10, 5.0)],
+    )
+    lines = ["".join(text for text, _ in line) for line in picture(snapshot, rows, plain=True)]
+    assert len(lines) == min(rows, 7)
+    assert lines[0] == "##########..........  50%  50 of 100 done  10 failed  8 in flight  5/s  ETA 1:00:00"
+    if rows >= 3:
+        assert lines[-2:] == [
+            "  failed        timeout 6, http_status 4",
+            "  most time     http://a 4 s x 2, http://b 0.5 s x 10",
+        ]
+    if rows == 5:
+        assert lines[1:3] == [
+            "  core 0             2 in flight    50% CPU  hub late 0.0 ms",
+            "  and 3 more         6 in flight   150% CPU  hub late 3.0 ms",
+        ]
+    if rows >= 7:
+        assert lines[4] == "  core 3             2 in flight    50% CPU  hub late 3.0 ms"
+
+
+def test_what_the_dead_have_told_stays() -> None:
+    tally = Tally()
+    tally.set_slowest(1, [Weighed("http://a", 1, 1.0)])
+    tally.ended(1)
+    tally.set_slowest(2, [Weighed("http://a", 2, 2.0)])
+    tally.ended(3)
+    assert tally.slowest(5) == [Weighed("http://a", 3, 3.0)]
 
 
 def test_a_successors_counts_replace_those_of_the_dead() -> None:
@@ -89,3 +151,29 @@ def test_a_successors_counts_replace_those_of_the_dead() -> None:
     assert tally.kinds == {"ok": 7, "timeout": 1}
     tally.finish(4, {"ok": 9, "timeout": 1})
     assert tally.kinds == {"ok": 10, "timeout": 1}
+
+
+def test_a_summary_in_words() -> None:
+    summary = Summary(
+        state="finished",
+        records=19,
+        ok=10,
+        failed=9,
+        kinds={"http_status": 7, "timeout": 2},
+        resumed=9,
+        fetched=10,
+        elapsed_s=100.0,
+        rate=0.1,
+        started_at="2026-01-01T00:00:00+00:00",
+        outputs=["out.jsonl"],
+        workers=2,
+        slowest_origins=[OriginUse("http://a", 4, 10.0), OriginUse("http://b", 1, 1.0)],
+    )
+    assert summary.lines() == [
+        "19 records: 10 ok, 9 failed; 9 from an earlier run, 10 in 100.0 s (0/s)",
+        "  http_status  7",
+        "  timeout      2",
+        "most time went to:",
+        "  http://a  2.5 s a fetch, 4 fetches",
+        "  http://b  1 s a fetch, 1 fetches",
+    ]

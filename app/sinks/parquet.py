@@ -1,0 +1,135 @@
+"""Parquet: finished shards as one table, a row for each record. Needs pyarrow, the extra `percore[parquet]`.
+
+The law: the columns are those of the record, in its order, and the same in every file, whatever the job was. What has
+a shape of its own in each job (stages, meta) is JSON text; `id` is text, a number's too; what a record leaves out is
+null. docs/reference/outputs.md has the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from app.model.timing import Timing
+
+# A row group is what is in memory at once: by rows for the usual records, by bytes for those with bodies. One record
+# can't be cut.
+_GROUP_ROWS = 8192
+_GROUP_BYTES = 8 << 20
+
+
+class _Error(msgspec.Struct, frozen=True):
+    kind: str
+    message: str
+    stage: str | None = None
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A record as it is read; see app.model.outcome. What becomes JSON text is not taken apart."""
+
+    index: int
+    url: str
+    ok: bool
+    id: str | int | None = None
+    status: int | None = None
+    final_url: str | None = None
+    headers: dict[str, str] = {}
+    bytes: int = 0
+    elapsed_s: float = 0.0
+    attempts: int = 0
+    stages: Raw | UnsetType = UNSET
+    error: _Error | None = None
+    body: str | None = None
+    meta: Raw | UnsetType = UNSET
+    timing: Timing | None = None
+    warc_id: str | None = None
+    body_sha256: str | None = None
+
+
+_row = msgspec.json.Decoder(_Row)
+
+
+def write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:
+    """Write the records of finished shards as a Parquet file. Memory follows a row group. Raises OSError."""
+    # Its types are not for mypy, and who has no use for it has not installed it.
+    arrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
+    schema = _schema(arrow)
+    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+        for rows in _groups(shards):
+            columns = [
+                arrow.array(list(map(_VALUES.get(field.name, attrgetter(field.name)), rows)), type=field.type)
+                for field in schema
+            ]
+            writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def _groups(shards: Iterable[Path]) -> Iterator[list[_Row]]:
+    rows: list[_Row] = []
+    held_bytes = 0
+    for shard in shards:
+        with open(shard, "rb") as file:
+            for line in file:
+                rows.append(_row.decode(line))
+                held_bytes += len(line)
+                if len(rows) >= _GROUP_ROWS or held_bytes >= _GROUP_BYTES:
+                    yield rows
+                    rows = []
+                    held_bytes = 0
+    if rows:
+        yield rows
+
+
+def _schema(arrow: Any) -> Any:
+    text, number, seconds = arrow.string(), arrow.int64(), arrow.float64()
+    error = arrow.struct([(name, text) for name in ("kind", "message", "stage")])
+    timing = arrow.struct(
+        [(name, seconds) for name in ("name_s", "connect_s", "tls_s", "first_byte_s", "total_s")]
+        + [("is_reused", arrow.bool_()), ("protocol", text)]
+    )
+    return arrow.schema(
+        [
+            arrow.field("index", number, nullable=False),
+            ("id", text),
+            arrow.field("url", text, nullable=False),
+            arrow.field("ok", arrow.bool_(), nullable=False),
+            ("status", arrow.int32()),
+            ("final_url", text),
+            ("headers", arrow.map_(text, text)),
+            ("bytes", number),
+            ("elapsed_s", seconds),
+            ("attempts", arrow.int32()),
+            ("stages", text),
+            ("error", error),
+            ("body", arrow.large_string()),
+            ("meta", text),
+            ("timing", timing),
+            ("warc_id", text),
+            ("body_sha256", text),
+        ]
+    )
+
+
+def _json(value: Raw | UnsetType) -> str | None:
+    return None if value is UNSET else bytes(value).decode()
+
+
+def _struct(value: msgspec.Struct | None) -> dict[str, Any] | None:
+    return None if value is None else msgspec.structs.asdict(value)
+
+
+# Of the columns that are not the record's own values.
+_VALUES: dict[str, Callable[[_Row], Any]] = {
+    "id": lambda row: None if row.id is None else str(row.id),
+    "headers": lambda row: list(row.headers.items()),
+    "stages": lambda row: _json(row.stages),
+    "error": lambda row: _struct(row.error),
+    "meta": lambda row: _json(row.meta),
+    "timing": lambda row: _struct(row.timing),
+}

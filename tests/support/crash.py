@@ -1,0 +1,107 @@
+"""Deaths between any two lines: what a kill -9 at that moment would leave, for every line there is.
+
+    for step in deaths(lambda: store(folder)):
+        ...  # the process that ran it was gone before its line number `step`; look at what it left, and go on from there
+
+The lines counted are those of one folder of the checkout, in whatever thread runs them. The first round is one that no
+death comes to; it shows the way. Then each line of it is died at twice: when it is reached first, and when last.
+Nothing is undone in the one that dies: no `finally`, no buffer that is written.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from tests.support.processes import ROOT
+
+DIED = 86
+
+_Seen = Callable[[FrameType], None]
+
+
+def arm(step: int, folder: str = "app/sinks") -> None:
+    """End this process before the line of that number, counted from 0 and from now on."""
+    left = step
+
+    def seen(frame: FrameType) -> None:
+        nonlocal left
+        if left == 0:
+            os._exit(DIED)
+        left -= 1
+
+    _watch(folder, seen)
+
+
+def deaths(action: Callable[[], object], folder: str = "app/sinks") -> Iterator[int]:
+    """Run `action` in a fork of this process again and again, and let it die at another line each time. Yields the
+    number of lines that were run.
+    """
+    with tempfile.TemporaryFile() as way:
+        assert in_a_fork(lambda: _recorded(action, folder, way.fileno())) == 0, "it fails without a death too"
+        lines = array.array("Q", os.pread(way.fileno(), os.fstat(way.fileno()).st_size, 0))
+    assert lines, "nothing was done there at all"
+    yield len(lines)
+    first = {line: step for step, line in reversed(list(enumerate(lines)))}
+    last = {line: step for step, line in enumerate(lines)}
+    for step in sorted({*first.values(), *last.values()}):
+        status = in_a_fork(lambda step=step: _armed(action, step, folder))  # type: ignore[misc]
+        assert status in (0, DIED), f"it failed by itself before step {step}; see what it has said"
+        yield step
+
+
+def in_a_fork(action: Callable[[], object]) -> int:
+    """The exit status of a fork of this process that does `action` and nothing else; 1 if that raised."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            action()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, wait_status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(wait_status)
+
+
+def _watch(folder: str, seen: _Seen) -> None:
+    beginning = f"{ROOT / folder}{os.sep}"
+
+    def on_line(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            seen(frame)
+        return on_line
+
+    def on_call(frame: FrameType, event: str, _: Any) -> Any:
+        return on_line if frame.f_code.co_filename.startswith(beginning) else None
+
+    threading.settrace(on_call)
+    sys.settrace(on_call)
+
+
+def _recorded(action: Callable[[], object], folder: str, descriptor: int) -> None:
+    """Write a number for every line that is run: the same for the same line."""
+    lines: list[int] = []
+    _watch(folder, lambda frame: lines.append(hash((frame.f_code.co_filename, frame.f_lineno)) & 0xFFFF_FFFF_FFFF))
+    try:
+        action()
+    finally:
+        sys.settrace(None)
+    os.write(descriptor, array.array("Q", lines).tobytes())
+
+
+def _armed(action: Callable[[], object], step: int, folder: str) -> None:
+    arm(step, folder)
+    try:
+        action()
+    finally:
+        sys.settrace(None)

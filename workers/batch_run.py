@@ -1,0 +1,193 @@
+"""Batch run: one run of a job, from its plan to its output: the work folder, the children, the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from app.errors import OutputError, PercoreError, UsageError
+from app.policy.advice import added_up, advise
+from app.policy.cpu_list import format_cpus
+from workers.affinity import core_order, should_pin, worker_count
+from workers.batch_options import BatchOptions
+from workers.feed import Feed
+from workers.layout import shard_path
+from workers.ledger import Ledger
+from workers.messages import Begin
+from workers.plan import Plan
+from workers.progress import Progress
+from workers.summary import OriginUse, StageSummary, State, Summary, peak_bytes
+from workers.supervisor import Supervisor
+from workers.tally import Tally
+from workers.topology import Topology, read_topology
+from workers.work_folder import WorkFolder
+
+EXIT_FAILURES = 1
+EXIT_INTERRUPTED = 130
+
+_SLOWEST_KEPT = 10
+
+
+class BatchRun:
+    """One run. Call `run` once.
+
+    how_to_go_on  the command that goes on with this run, for the person who stopped it
+    """
+
+    def __init__(self, options: BatchOptions, plan: Plan, how_to_go_on: Callable[[], str]) -> None:
+        self._options = options
+        self._plan = plan
+        self._how_to_go_on = how_to_go_on
+        self._topology: Topology = read_topology()
+        usable = worker_count(self._topology)
+        self._workers = usable if options.settings.workers == "auto" else options.settings.workers
+        self._folder = WorkFolder(plan.outputs)
+        self._tally = Tally()
+        self._started_at = datetime.now(UTC)
+        self._started_s = time.monotonic()
+
+    def run(self) -> int:
+        """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
+        options, plan = self._options, self._plan
+        done = self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed)
+        if done is not None:
+            what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
+            _print(f"nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
+            self._write_summary(done.summary)
+            return 0
+        ledger = Ledger(self._folder.path)
+        feed = Feed(
+            plan.shards(self._folder.path), finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1
+        )
+        shown = Progress(options.progress, lambda: self._estimate(feed))
+        supervisor = self._supervisor(feed, ledger, shown)
+        try:
+            is_finished = supervisor.run()
+            summary = self._summary(supervisor, "finished" if is_finished else "interrupted")
+            if is_finished:
+                self._publish(feed, summary)
+        except UsageError:
+            self._folder.discard_if_new()
+            raise
+        except PercoreError:
+            self._write_summary(self._summary(supervisor, "stopped"))
+            raise
+        finally:
+            shown.close()
+            ledger.close()
+        self._write_summary(summary)
+        return self._say_how_it_ended(summary, supervisor, shown)
+
+    def _supervisor(self, feed: Feed, ledger: Ledger, shown: Progress) -> Supervisor:
+        options, topology = self._options, self._topology
+        # The children share each origin, and what the machine has besides their cores.
+        wide = format_cpus(topology.allowed)
+        settings = msgspec.structs.replace(options.settings, workers=self._workers, wide_cpus=wide)
+        begin = Begin(
+            settings,
+            self._plan.fetch,
+            list(options.stages),
+            self._plan.inputs.entry_form,
+            self._plan.shard_size,
+            str(self._folder.path),
+            options.deny_private,
+            self._plan.pages,
+        )
+        return Supervisor(
+            begin,
+            feed,
+            self._tally,
+            shown,
+            workers=self._workers,
+            cores=core_order(topology) if should_pin(settings.pin, topology) else (),
+            wide=topology.allowed,
+            drain_limit_s=settings.drain_timeout_s,
+            finished=ledger.note,
+        )
+
+    def _publish(self, feed: Feed, summary: Summary) -> None:
+        if summary.records != feed.entries_seen:
+            raise OutputError(
+                f"there are {summary.records:,} records for {feed.entries_seen:,} requests; please report this defect"
+            )
+        path = self._folder.path
+        numbers = [number for number in range(feed.shards_seen) if number not in feed.empty_shards]
+        self._folder.publish(lambda: (shard_path(path, number) for number in numbers), self._plan.manifest, summary)
+
+    def _say_how_it_ended(self, summary: Summary, supervisor: Supervisor, shown: Progress) -> int:
+        for line in summary.lines():
+            shown.say(line)
+        for advice in advise(added_up(supervisor.uses), self._options.settings.slice_ms / 1000):
+            shown.say(f"advice: {advice.text}")
+        if summary.state == "interrupted":
+            shown.say(self._advice_to_go_on())
+            return EXIT_INTERRUPTED
+        shown.say(f"written to {self._outputs()}")
+        return EXIT_FAILURES if summary.failed else 0
+
+    def _outputs(self) -> str:
+        return ", ".join(map(str, self._plan.outputs))
+
+    def _advice_to_go_on(self) -> str:
+        if self._plan.inputs.is_repeatable:
+            return f"interrupted; nothing is lost, this goes on: {self._how_to_go_on()}"
+        return (
+            f"interrupted; standard input can't be read again, so this can't go on. "
+            f"What was done lies in {self._folder.path}/parts and shards; a list in a file can be gone on with"
+        )
+
+    def _estimate(self, feed: Feed) -> float | None:
+        """How many records there will be, judged by how much of the input has been read."""
+        share = self._plan.inputs.read_share()
+        if self._plan.selection.limit is not None:
+            share = max(share or 0.0, feed.lines_seen / self._plan.selection.limit)
+        return feed.entries_seen / share if share and feed.entries_seen else None
+
+    def _summary(self, supervisor: Supervisor, state: State) -> Summary:
+        tally = self._tally
+        kinds = tally.kinds
+        records, ok = kinds.total(), kinds.pop("ok", 0)
+        fetched = records - tally.resumed
+        elapsed_s = time.monotonic() - self._started_s
+        parent, child = peak_bytes()
+        return Summary(
+            state=state,
+            records=records,
+            ok=ok,
+            failed=records - ok,
+            kinds=dict(kinds.most_common()),
+            resumed=tally.resumed,
+            fetched=fetched,
+            elapsed_s=round(elapsed_s, 3),
+            rate=round(fetched / max(elapsed_s, 1e-9), 1),
+            started_at=self._started_at.isoformat(timespec="seconds"),
+            outputs=[str(spec) for spec in self._plan.outputs],
+            workers=self._workers,
+            worker_deaths=supervisor.deaths,
+            slowest_origins=[
+                OriginUse(use.key, use.count, round(use.weight, 3)) for use in tally.slowest(_SLOWEST_KEPT)
+            ],
+            stages=[
+                StageSummary(use.name, use.runs_in, use.runs, round(use.cpu_s, 3), round(use.wall_s, 3))
+                for use in added_up(supervisor.uses)
+            ],
+            parent_peak_bytes=parent,
+            child_peak_bytes=child,
+        )
+
+    def _write_summary(self, summary: Summary) -> None:
+        if self._options.summary is None:
+            return
+        try:
+            Path(self._options.summary).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+        except OSError as error:
+            _print(f"can't write the summary to {self._options.summary}: {error.strerror}")
+
+
+def _print(line: str) -> None:
+    sys.stderr.write(f"fetch-batch: {line}\n")

@@ -1,0 +1,92 @@
+"""Dry run: what is in an input, told without fetching or writing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from app.model.outcome import Failure
+from app.policy.heaviest import Heaviest
+from app.policy.urls import origin_of
+from app.sources.entry import parse_entry
+from workers.plan import Plan
+
+# So many origins are told apart; with more it is said that there are more.
+_ORIGINS_COUNTED = 500_000
+_ORIGINS_SHOWN = 10
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What there is.
+
+    requests  that would be fetched
+    invalid   lines that would only have a record of their failure, by error kind
+    origins   how many there are; `more_origins` when not all were told apart
+    largest   the origins with the most requests, and how many those are, at least
+    """
+
+    lines: int
+    requests: int
+    invalid: dict[str, int]
+    shards: int
+    shard_size: int
+    origins: int
+    more_origins: bool
+    largest: dict[str, int]
+
+    def report(self) -> list[str]:
+        """It in words."""
+        more = "more than " if self.more_origins else ""
+        lines = [
+            f"{_number(self.lines, 'line')}: {_number(self.requests, 'request')}, "
+            f"{sum(self.invalid.values()):,} that can't be fetched; "
+            f"{_number(self.shards, 'shard')} of up to {_number(self.shard_size, 'line')}",
+            *(f"  {kind}  {count:,}" for kind, count in self.invalid.items()),
+            f"{more}{_number(self.origins, 'origin')}" + (", the largest:" if self.largest else ""),
+            *(f"  {origin}  {count:,}" for origin, count in self.largest.items()),
+        ]
+        return [*lines, "nothing was fetched"]
+
+
+def dry_run(plan: Plan, folder: Path) -> DryRun:
+    """Read the whole input. Memory does not depend on its length. folder: for what --dedupe keeps meanwhile."""
+    lines = requests = shards = 0
+    invalid: Counter[str] = Counter()
+    largest = Heaviest()
+    seen: set[int] = set()
+    more = False
+    for shard in plan.shards(folder):
+        entries = 0
+        for index, line in enumerate(shard.lines, shard.first_index):
+            entry = parse_entry(index, line, plan.inputs.entry_form)
+            if entry is None:
+                continue
+            entries += 1
+            if isinstance(entry.request, Failure):
+                invalid[entry.request.kind.value] += 1
+                continue
+            requests += 1
+            origin = str(origin_of(entry.request.url))
+            largest.add(origin, 1.0)
+            if len(seen) < _ORIGINS_COUNTED:
+                seen.add(hash(origin))
+            else:
+                more = more or hash(origin) not in seen
+        lines += len(shard.lines)
+        shards += bool(entries)
+    return DryRun(
+        lines=lines,
+        requests=requests,
+        invalid=dict(invalid.most_common()),
+        shards=shards,
+        shard_size=plan.shard_size,
+        origins=len(seen),
+        more_origins=more,
+        largest={use.key: round(use.weight) for use in largest.most(_ORIGINS_SHOWN)},
+    )
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count:,} {of}{'' if count == 1 else 's'}"

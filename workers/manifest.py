@@ -1,0 +1,74 @@
+"""Manifest: what of a command decides the records of a job, and so whether a run may go on with another's work."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.model.job import FetchOptions
+
+UNREPEATABLE = -1
+"""The size of an input that can't be read again, and so can't be told from another."""
+
+
+class InputMark(msgspec.Struct, frozen=True):
+    """By what an input file is known again. `bytes` is UNREPEATABLE for standard input."""
+
+    name: str
+    bytes: int
+    mtime_ns: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """One job's.
+
+    outputs        the first one's kind, and the names of the others
+    bodies         the folder of --store-bodies
+    limit          input lines that are read, None for all
+    sample, seed   which of them are fetched: see workers.selection; "" for all
+    """
+
+    inputs: list[InputMark]
+    formats: list[str]
+    url_column: str
+    dedupe: bool
+    outputs: list[str]
+    bodies: str | None
+    limit: int | None
+    sample: str
+    seed: int
+    shard_size: int
+    stages: list[str]
+    options: FetchOptions
+    max_body_bytes: int
+    max_redirects: int
+    deny_private: bool
+    version: int = 2
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a later run can be held against this one."""
+        return all(mark.bytes != UNREPEATABLE for mark in self.inputs)
+
+
+def difference(found: bytes | msgspec.Raw, ours: Manifest) -> str:
+    """Why the job whose manifest is `found`, as JSON, is not the job `ours`, in words; "" when it is."""
+    if not ours.is_repeatable:
+        return "standard input can't be read again"
+    try:
+        theirs = msgspec.json.decode(found)
+    except msgspec.DecodeError:
+        return "its manifest can't be read"
+    if not isinstance(theirs, dict):
+        return "its manifest can't be read"
+    mine = msgspec.to_builtins(ours)
+    if theirs.get("version") != mine["version"]:
+        return "of another version of Percore"
+    differing = [name for name in mine if theirs.get(name) != mine[name]]
+    if "options" in differing:
+        options = theirs.get("options", {})
+        differing.remove("options")
+        differing += [name for name, value in mine["options"].items() if options.get(name) != value]
+    return f"of another {', '.join(_WORDS.get(name, name) for name in differing)}" if differing else ""
+
+
+_WORDS = {"inputs": "input, or of this one before it was changed", "outputs": "set of outputs"}

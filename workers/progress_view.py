@@ -1,0 +1,126 @@
+"""Progress view: one moment of a batch as the lines of a terminal. Pure: what is drawn, not how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from workers.screen import Line, Span
+from workers.summary import OriginUse
+from workers.tally import WorkerState
+
+_BAR_CHARACTERS = 20
+_KINDS_SHOWN = 5
+_ORIGINS_SHOWN = 3
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One moment of a batch.
+
+    total     records that there will be, None while that is not known
+    expected  the same, judged by what has been read of the input; None when that can't be told
+    rate      records per second, of late
+    eta_s     seconds to the end, None while that can't be told
+    kinds     failed records by error kind, most first
+    slowest   origins that most time went to, most first
+    """
+
+    done: int
+    ok: int
+    failed: int
+    in_flight: int
+    total: int | None
+    rate: float
+    eta_s: float | None
+    elapsed_s: float
+    expected: float | None = None
+    kinds: dict[str, int] = {}
+    workers: Sequence[WorkerState] = ()
+    slowest: Sequence[OriginUse] = ()
+
+
+def words(snapshot: Snapshot) -> str:
+    """It in one plain line."""
+    of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
+    return (
+        f"{snapshot.done:,}{of} done, {snapshot.failed:,} failed, {snapshot.in_flight:,} in flight, "
+        f"{snapshot.rate:,.0f}/s, ETA {duration(snapshot.eta_s)}"
+    )
+
+
+def picture(snapshot: Snapshot, rows: int, *, plain: bool) -> list[Line]:
+    """It in up to `rows` lines. plain: characters of ASCII only."""
+    first = _bar_line(snapshot, plain)
+    last = [line for line in (_kinds_line(snapshot), _slowest_line(snapshot)) if line]
+    workers = [_worker_line(state) for state in snapshot.workers]
+    room = max(0, rows - 1 - len(last))
+    if len(workers) > room:
+        workers = [*workers[: max(0, room - 1)], _more_line(snapshot.workers[max(0, room - 1) :])][:room]
+    return [first, *workers, *last][: max(1, rows)]
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a clock shows them."""
+    if seconds is None:
+        return "-:--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _bar_line(snapshot: Snapshot, plain: bool) -> Line:
+    share = min(1.0, snapshot.done / snapshot.expected) if snapshot.expected else 0.0
+    full = int(share * _BAR_CHARACTERS)
+    done, rest = ("#", ".") if plain else ("█", "░")
+    of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
+    return [
+        (done * full, "green"),
+        (rest * (_BAR_CHARACTERS - full), "dim"),
+        (f" {share:4.0%}  " if snapshot.expected else "       ", ""),
+        (f"{snapshot.done:,}{of} done", "bold"),
+        ("  ", ""),
+        (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim"),
+        (f"  {snapshot.in_flight:,} in flight  ", ""),
+        (f"{snapshot.rate:,.0f}/s", "cyan"),
+        (f"  ETA {duration(snapshot.eta_s)}", ""),
+    ]
+
+
+def _worker_line(state: WorkerState) -> Line:
+    name = f"core {state.core}" if state.core is not None else f"worker {state.pid}"
+    return _state_line(name, state.in_flight, state.cpu, state.late_s)
+
+
+def _more_line(rest: Sequence[WorkerState]) -> Line:
+    return _state_line(
+        f"and {len(rest)} more",
+        sum(state.in_flight for state in rest),
+        sum(state.cpu for state in rest),
+        max((state.late_s for state in rest), default=0.0),
+    )
+
+
+def _state_line(name: str, in_flight: int, cpu: float, late_s: float) -> Line:
+    figures = f"{in_flight:>6,} in flight  {cpu:>5.0%} CPU  hub late {late_s * 1000:,.1f} ms"
+    return [(f"  {name:<14}", "dim"), (figures, "")]
+
+
+def _kinds_line(snapshot: Snapshot) -> Line:
+    if not snapshot.kinds:
+        return ()
+    shown = list(snapshot.kinds.items())[:_KINDS_SHOWN]
+    spans: list[Span] = [(f"  {'failed':<14}", "dim"), (", ".join(f"{kind} {n:,}" for kind, n in shown), "")]
+    if len(snapshot.kinds) > len(shown):
+        spans.append((f", and {len(snapshot.kinds) - len(shown)} kinds more", ""))
+    return spans
+
+
+def _slowest_line(snapshot: Snapshot) -> Line:
+    # With one origin there is nothing to compare.
+    if len(snapshot.slowest) < 2:
+        return ()
+    shown = ", ".join(
+        f"{use.origin} {use.seconds / use.fetches:.3g} s x {use.fetches:,}" for use in snapshot.slowest[:_ORIGINS_SHOWN]
+    )
+    return [(f"  {'most time':<14}", "dim"), (shown, "")]
