@@ -12,21 +12,21 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import sys
-from contextlib import closing
-from pathlib import Path
+import sys  # noqa: E402
+from contextlib import closing  # noqa: E402
+from pathlib import Path  # noqa: E402
 
-import msgspec
+import msgspec  # noqa: E402
 
-from app.assembly import build_engine
-from app.engine.shard_run import ShardRun
-from app.errors import OutputError
-from app.model.job import FetchOptions
-from app.policy.sharding import cut, shard_of
-from app.settings import Settings
-from app.sinks.outputs import PageOutputs
-from app.stages.registry import resolve
-from tests.support.crash import arm
+from app.assembly import build_engine  # noqa: E402
+from app.engine.shard_run import ShardRun  # noqa: E402
+from app.errors import OutputError  # noqa: E402
+from app.model.job import FetchOptions  # noqa: E402
+from app.policy.sharding import cut, shard_of  # noqa: E402
+from app.settings import Settings  # noqa: E402
+from app.sinks.outputs import PageOutputs  # noqa: E402
+from app.stages.registry import resolve  # noqa: E402
+from tests.support.crash import arm  # noqa: E402
 
 
 class Task(msgspec.Struct):
