@@ -113,10 +113,8 @@ def records_of(data: bytes) -> list[tuple[dict[str, str], bytes]]:
     """As warcio reads them, HTTP heads left in the block; its own check of digests, of payloads too, has to pass."""
     for record in ArchiveIterator(io.BytesIO(data), check_digests="raise"):
         record.raw_stream.read()
-    found = []
-    for record in ArchiveIterator(io.BytesIO(data), no_record_parse=True):
-        found.append((dict(record.rec_headers.headers), record.raw_stream.read()))
-    return found
+    whole = ArchiveIterator(io.BytesIO(data), no_record_parse=True)
+    return [(dict(record.rec_headers.headers), record.raw_stream.read()) for record in whole]
 
 
 @settings(max_examples=150, deadline=None)
