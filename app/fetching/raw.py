@@ -22,7 +22,7 @@ from app.fetching.stream import Stream
 
 
 class BufferedBody(io.BytesIO):
-    """A body that is here. `error` is raised where it breaks off."""
+    """A body that is here. `error` is raised where it breaks off, once; then it is closed, as one of http.client's."""
 
     def __init__(self, body: bytes, error: TransferError | None = None) -> None:
         super().__init__(body)
@@ -45,7 +45,8 @@ class BufferedBody(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         piece = super().read(size)
         if self._error is not None and size != 0 and (not piece or size is None or size < 0):
-            raise body_error(self._error)
+            error, self._error = self._error, None
+            raise body_error(error)
         return piece
 
     def read1(self, size: int | None = -1, /) -> bytes:
@@ -129,8 +130,10 @@ class _Original:
         self._method = method
 
     def __bool__(self) -> bool:
-        """Whether it has cookies to give: requests takes the whole request apart for each one that is true."""
-        return "set-cookie" in self.msg or "set-cookie2" in self.msg
+        """Whether it has cookies to give: requests takes the whole request apart for each one that is true. urllib3
+        closes what is true after an error; a body that is here closes itself.
+        """
+        return "set-cookie" in self.msg or "set-cookie2" in self.msg or not isinstance(self._body, BufferedBody)
 
     def isclosed(self) -> bool:
         return self._body.closed

@@ -371,7 +371,7 @@ CASES: dict[str, Case] = {
     "deflate": Case(gz(zlib.compress(b"hello"), b"deflate"), "200 b'hello'", "200 b'hello'"),
     "br-bad": Case(gz(b"hello", b"br"), "200 b''", "200 b''"),
     "br-noise": Case(gz(b"\0" * 50, b"br"), "bad_response", "ContentDecodingError"),
-    "zstd-bad": Case(gz(b"hello", b"zstd"), "200 b'hello'", "200 b'hello'"),
+    "zstd-bad": Case(gz(b"hello", b"zstd"), "bad_response", "ContentDecodingError"),
     "bomb": Case(gz(BOMB), "body_too_large", "200 3000000 bytes"),
     "bomb-nested": Case(
         gz(gzip.compress(gzip.compress(b"\0" * 30_000_000, mtime=0), mtime=0), b"gzip, gzip"),
