@@ -57,11 +57,13 @@ def scan(reader: PlacedReader) -> Iterator[Record | Unreadable]:
                 _skip_rest_of_line(reader, line)
                 continue
             found = _head(reader, place, line)
+            # A lone LF after the block of a file with CRLF is half of one: the length is wrong by one.
+            ends = (b"", b"\r\n") if line.endswith(b"\r\n") else (b"", *_BLANK)
             if isinstance(found, Record):
                 passed = reader.skip(found.length_bytes)
                 if passed < found.length_bytes:
                     found = Unreadable(place, f"it breaks off after {passed:,} of {found.length_bytes:,} bytes")
-                elif reader.line(2) not in (*_BLANK, b""):
+                elif reader.line(2) not in ends:
                     found = Unreadable(place, "its Content-Length is wrong: no blank line follows the block")
             is_lost = isinstance(found, Unreadable)
             yield found

@@ -18,6 +18,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNRESERVED = frozenset((string.ascii_letters + string.digits + "-._~").encode())
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+# Where a percent sign escapes nothing, requests takes all of them for characters: then no escape may be undone.
+_STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # All that may stand in a URL as it is, and the percent sign itself.
 _LEFT_ALONE = "%!$&'()*+,;=:@/?[]~"
 
@@ -41,14 +43,19 @@ def canonical_url(url: str) -> str:
     authority = f"{user}{at}[{host}]" if ":" in host else f"{user}{at}{host}"
     if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
         authority += f":{port}"
-    path = _without_dots(_escaped(parts.path)) or "/"
+    spell = _quoted if _STRAY.search(url) else _unescaped
+    path = _without_dots(spell(parts.path)) or "/"
     # A question mark with nothing behind it is sent, and is another URL than one without.
     has_query = "?" in url.partition("#")[0]
-    return f"{parts.scheme}://{authority}{path}" + (f"?{_escaped(parts.query)}" if has_query else "")
+    return f"{parts.scheme}://{authority}{path}" + (f"?{spell(parts.query)}" if has_query else "")
 
 
-def _escaped(text: str) -> str:
-    return _ESCAPE.sub(_one_escape, quote(text, safe=_LEFT_ALONE, errors="replace"))
+def _quoted(text: str) -> str:
+    return quote(text, safe=_LEFT_ALONE, errors="replace")
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(_one_escape, _quoted(text))
 
 
 def _one_escape(found: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from backports import zstd
 
 from tests.support.fetch_child import Ask, How, Told, Transport, running_fetcher
 from tests.support.raw_origin import Script, running_raw_origin
@@ -371,7 +372,9 @@ CASES: dict[str, Case] = {
     "deflate": Case(gz(zlib.compress(b"hello"), b"deflate"), "200 b'hello'", "200 b'hello'"),
     "br-bad": Case(gz(b"hello", b"br"), "200 b''", "200 b''"),
     "br-noise": Case(gz(b"\0" * 50, b"br"), "bad_response", "ContentDecodingError"),
-    "zstd-bad": Case(gz(b"hello", b"zstd"), "200 b'hello'", "200 b'hello'"),
+    "zstd": Case(gz(zstd.compress(b"hello"), b"zstd"), "200 b'hello'", "200 b'hello'"),
+    "zstd-bad": Case(gz(b"hello", b"zstd"), "bad_response", "ContentDecodingError"),
+    "zstd-bomb": Case(gz(zstd.compress(b"\0" * 3_000_000), b"zstd"), "body_too_large", "200 3000000 bytes"),
     "bomb": Case(gz(BOMB), "body_too_large", "200 3000000 bytes"),
     "bomb-nested": Case(
         gz(gzip.compress(gzip.compress(b"\0" * 30_000_000, mtime=0), mtime=0), b"gzip, gzip"),

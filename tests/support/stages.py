@@ -67,3 +67,17 @@ def fork_and_die(page: Page) -> None:
 def where(page: Page) -> list[int]:
     """The CPUs that this worker may run on."""
     return sorted(os.sched_getaffinity(0))
+
+
+@stage(runs_in="process")
+def seen_in_a_process(page: Page) -> list[object]:
+    return _seen(page)
+
+
+@stage(runs_in="thread")
+def seen_in_a_thread(page: Page) -> list[object]:
+    return _seen(page)
+
+
+def _seen(page: Page) -> list[object]:
+    return [page.status_code, page.url, page.headers["Content-Encoding"], page.text, page.request.method]
