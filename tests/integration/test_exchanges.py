@@ -151,7 +151,7 @@ def test_a_page_of_requests_own_transport_is_kept_as_decoded(origin: RawOrigin) 
         from app.fetching import Session
         from app.fetching.exchanges import exchanges_of
         (exchange,) = exchanges_of(Session(transport="requests").fetch({url!r}))
-        print(repr((exchange.head, exchange.body, exchange.request[:exchange.request.index(b'/1.1') + 1], exchange.is_coded)))
+        print(repr((exchange.head, exchange.body, exchange.request.partition(b'1.1')[0], exchange.is_coded)))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=HANG_GUARD_S, check=True).stdout

@@ -1,7 +1,7 @@
 """Deaths between any two lines: what a kill -9 at that moment would leave, for every line there is.
 
     for step in deaths(lambda: store(folder)):
-        ...  # the process that ran it was gone before its line number `step`; look at what it left, and go on from there
+        ...  # who ran it was gone before its line number `step`; look at what it left, and go on from there
 
 The lines counted are those of one folder of the checkout, in whatever thread runs them. The first round is one that no
 death comes to; it shows the way. Then each line of it is died at twice: when it is reached first, and when last.

@@ -34,7 +34,7 @@ def test_records_finish_in_input_order(tmp_path: Path) -> None:
     assert count_kinds(tmp_path / "final") == {"ok": 2, "timeout": 1}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(cut=st.integers(0, 10_000), order=st.permutations(range(6)))
 def test_a_part_that_was_cut_anywhere_is_taken_up(
     tmp_path_factory: pytest.TempPathFactory, cut: int, order: list[int]

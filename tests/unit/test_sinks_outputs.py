@@ -347,7 +347,7 @@ def test_a_missing_shard_is_one_error(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("out/",)])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "out/"])
 def test_memory_does_not_follow_the_number_of_records(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,15 +357,13 @@ def test_memory_does_not_follow_the_number_of_records(
     spec = OutputSpec.parse(f"{tmp_path}/{name}")
 
     def peak_bytes(times: int) -> int:
+        pool = pa.proxy_memory_pool(pa.system_memory_pool())
+        monkeypatch.setattr(parquet, "_pool", lambda arrow: pool)
         tracemalloc.start()
-        pool = pa.proxy_memory_pool(pa.default_memory_pool())
-        default = pa.default_memory_pool()
-        pa.set_memory_pool(pool)
         try:
             assemble(spec, (shard for _ in range(times) for shard in shards), tmp_path / "work", replace=True)
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:
-            pa.set_memory_pool(default)
             tracemalloc.stop()
             spec.path.unlink()
 

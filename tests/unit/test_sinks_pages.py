@@ -113,10 +113,8 @@ def records_of(data: bytes) -> list[tuple[dict[str, str], bytes]]:
     """As warcio reads them, HTTP heads left in the block; its own check of digests, of payloads too, has to pass."""
     for record in ArchiveIterator(io.BytesIO(data), check_digests="raise"):
         record.raw_stream.read()
-    found = []
-    for record in ArchiveIterator(io.BytesIO(data), no_record_parse=True):
-        found.append((dict(record.rec_headers.headers), record.raw_stream.read()))
-    return found
+    whole = ArchiveIterator(io.BytesIO(data), no_record_parse=True)
+    return [(dict(record.rec_headers.headers), record.raw_stream.read()) for record in whole]
 
 
 @settings(max_examples=150, deadline=None)
@@ -202,6 +200,7 @@ class Bench:
             "shards/000000.jsonl",
             "shards/000000.warc.gz",
         ]
+        assert not list(self.bodies.glob(".partial/*"))
 
     def clear(self) -> None:
         for path in [*self.folder.rglob("*")]:
@@ -214,10 +213,10 @@ def body_of(index: int) -> bytes:
 
 
 def bodies_in(folder: Path) -> set[str]:
-    """Names of the bodies in a store; each must have its content's."""
+    """Names of the bodies in a store; each must have its content's, but for what is not there yet."""
     names = set()
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.parent.name != ".partial":
             assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name, path
             assert path == folder / path.name[:2] / path.name[2:4] / path.name
             names.add(path.name)
@@ -296,9 +295,10 @@ def test_a_death_at_any_line_of_storing_and_finishing(tmp_path: Path, monkeypatc
 
     left: set[int] = set()
     for _ in deaths(work):
+        bodies_in(bench.bodies)  # whatever has its name is whole, at once
         if bench.final.exists():
             # As the worker does: it is finished, whoever did it, and the work folder will go.
-            for path in [*bench.part.parent.iterdir(), *(bench.bodies / ".partial").iterdir()]:
+            for path in bench.part.parent.iterdir():
                 path.unlink()
             left.add(-1)
         else:
@@ -468,6 +468,22 @@ def test_a_full_disk_is_one_error_and_what_was_stored_stays(tmp_path: Path, outp
     assert not list(bench.bodies.glob(".partial/*")), "what did not fit is gone"
     bench.outputs = PageOutputs(warc=outputs == "warc", bodies=str(bench.bodies) if outputs == "bodies" else None)
     assert bench.go_on() == {10, 12, 13}
+
+
+def test_a_capture_that_did_not_fit_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    def work() -> None:
+        part = CapturePart(tmp_path / "part")
+        part.append(UUID(int=1), b"first")
+        whole = (tmp_path / "part").read_bytes()
+        with no_room_beyond(1000), pytest.raises(OutputError, match="File too large"):
+            part.append(UUID(int=2), bytes(2000))
+        assert (tmp_path / "part").read_bytes() == whole
+        part.append(UUID(int=3), b"third")
+        part.finish(b"begin ", [UUID(int=3), UUID(int=1)], tmp_path / "final")
+        assert (tmp_path / "final").read_bytes() == b"begin thirdfirst"
+        assert not part.holds(UUID(int=2))
+
+    assert in_a_fork(work) == 0
 
 
 def test_a_full_disk_at_the_shards_end_leaves_it_to_be_finished(tmp_path: Path) -> None:
