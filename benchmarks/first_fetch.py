@@ -1,5 +1,6 @@
 """First fetch: how long after its start fetch-batch asks for its first URL, however long the list and the work done.
 
+- `short`: a list of 1,000 URLs, to compare with: what the machine of that moment makes of a start.
 - `long`: a list of --lines URLs, nothing done yet.
 - `resumed`: a list of --resumed URLs whose first half an earlier run has finished, in shards of 1,000. The shards are
   made here, with the records that a run would have written; both with the ledger and without it, as after a loss.
@@ -44,15 +45,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         folder = Path(name)
         port = server.getsockname()[1]
         long, short = folder / "long.txt", folder / "short.txt"
+        tiny = folder / "tiny.txt"
+        _write(tiny, port, _SHARD_LINES)
         _write(long, port, arguments.lines)
         _write(short, port, arguments.resumed)
         figures: dict[str, Any] = {"lines": arguments.lines, "resumed": arguments.resumed, "rounds": arguments.rounds}
-        figures["long_s"] = _spread([_first_s(server, long, folder / "a.jsonl") for _ in range(arguments.rounds)])
+        fresh: dict[str, list[float]] = {"short_s": [], "long_s": []}
+        for _ in range(arguments.rounds):
+            fresh["short_s"].append(_first_s(server, tiny, folder / "t.jsonl"))
+            fresh["long_s"].append(_first_s(server, long, folder / "a.jsonl"))
+        figures |= {key: _spread(found) for key, found in fresh.items()}
         output = folder / "b.jsonl"
         _first_s(server, short, output)  # for its manifest
         work = folder / "b.jsonl.percore"
         _finish_half(work, arguments.resumed // 2)
-        times = {"ledger_s": [], "no_ledger_s": []}
+        times: dict[str, list[float]] = {"ledger_s": [], "no_ledger_s": []}
         for _ in range(arguments.rounds):
             for key, found in times.items():
                 if key == "no_ledger_s":
@@ -66,6 +73,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def table(figures: dict[str, Any]) -> str:
     """For people."""
     names = {
+        "short_s": f"a list of {_SHARD_LINES:,}",
         "long_s": f"a list of {figures['lines']:,}",
         "ledger_s": f"half of {figures['resumed']:,} done",
         "no_ledger_s": "the same, its ledger lost",

@@ -23,6 +23,9 @@ _SHOWN_CHARACTERS = 2000
 
 _FORM_OF = {URL: "url", JSON: "json"}
 
+# How nearly all tagged lines begin: no need to look further.
+_USUAL = frozenset({URL + b"h", JSON + b"{"})
+
 _decoder = msgspec.json.Decoder(Request)
 _stored = msgspec.msgpack.Decoder(StoredResponse)
 _unreadable = msgspec.msgpack.Decoder(Unreadable)
@@ -31,6 +34,8 @@ _unreadable = msgspec.msgpack.Decoder(Unreadable)
 def is_entry(line: bytes, form: str) -> bool:
     """Whether the line carries an entry, and so gets a record."""
     if form == TAGGED:
+        if line[:2] in _USUAL:
+            return True
         tag = line[:1]
         return is_entry(line[1:], _FORM_OF[tag]) if tag in _FORM_OF else bool(tag)
     # Most lines begin with a letter or a brace, and need no copy.
