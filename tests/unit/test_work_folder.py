@@ -219,6 +219,14 @@ def test_only_these_kinds_are_retried_in_an_unfinished_run(tmp_path: Path) -> No
     assert fetch(folder, failed=False) == {5}
 
 
+def test_other_failures_of_the_same_shard_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAILED, 0, ErrorKind.CONNECTION_LOST)  # beside the timeout of 1
+    name = f"{tmp_path}/out.jsonl"
+    run(name)
+    assert run(name, failed=False, retry=frozenset({"timeout"})) == {1}
+    assert output_of(name).splitlines(keepends=True)[:2] == [line(0, failed=True), line(1, failed=False)]
+
+
 @BOTH
 def test_nothing_to_retry_is_nothing_to_do(form: str, tmp_path: Path) -> None:
     name = f"{tmp_path}/{form}"
