@@ -102,7 +102,7 @@ def test_clients_verify_certificates(client: str, tmp_path: Path) -> None:
 
 
 def test_every_client_has_its_run_in_every_round() -> None:
-    regime = small("small", "percore-fetch", "pycurl")
+    regime = small("small", "percore-fetch", "pycurl", duration_s=1.5)
     rounds = Rounds(regime, launchers([regime]), rounds=2, seed=1)
     rounds.run(*client_and_origin())
     seen = sorted((run.round, run.client) for run in rounds.runs)

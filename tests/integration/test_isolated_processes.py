@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -65,6 +66,7 @@ def make(clock: FakeClock) -> Iterator[Callable[..., Processes]]:
         return processes
 
     gevent.idle()
+    gc.collect()  # what the test before left in a cycle may hold a descriptor
     before, files = children_of_ours(), os.listdir("/proc/self/fd")
     yield make
     for processes in made:
@@ -439,9 +441,10 @@ def test_children_that_do_not_start_fail_who_waits(clock: FakeClock) -> None:
 
 def test_one_that_takes_too_long_to_start_is_killed(make: Callable[..., Processes], clock: FakeClock) -> None:
     processes = make(start_timeout_s=20.0)
+    before = children_of_ours()
     greenlet = gevent.spawn(processes.run, F + "echo", b"", timeout_s=LONG_S)
     gevent.idle()
-    (pid,) = children_of_ours()
+    (pid,) = children_of_ours() - before
     os.kill(pid, signal.SIGSTOP)
     clock.advance(20.0)
     with pytest.raises(StageCrashed, match="did not start within 20 s"):

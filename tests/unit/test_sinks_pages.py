@@ -263,6 +263,7 @@ def test_all_is_on_the_disk_before_the_shard_counts_as_finished(
         "rename 000000.warc.gz",
         "fsync 000000.jsonl.tmp",
         "rename 000000.jsonl",
+        "fsync shards",
     ]
 
 
