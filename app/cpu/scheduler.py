@@ -275,12 +275,18 @@ class Scheduler:
         self._preemption.finish_scan()
         if self.current is not None:
             self.has_left(self.current)
-        if self._queue:
+        if not self._queue:
+            self._rest()
+            return
+        # As many as the slice has room for: a poll for each short one would cost several times what it does.
+        while self._queue:
             run = self._queue.pop()
             self._begin(run)
             run.resume()
-        else:
-            self._rest()
+            if self.current is not None:
+                self.has_left(self.current)
+            if self._left_s() <= self._least_s:
+                return
 
     # --- what runs tell ----------------------------------------------------------------------------------------------
 
