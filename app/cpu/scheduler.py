@@ -2,8 +2,8 @@
 
 The law:
 
-- One run at most has the core. It has it until its slice is used up, it waits, or it ends; then the hub polls, and
-  whose turn it is says app.policy.feedback.
+- One run at most has the core. It has it until its slice is used up, it waits, or it ends; whose turn it is then says
+  app.policy.feedback. The hub polls when a slice's time is used up, by one run or by many short ones together.
 - Between two polls all runs together get one slice (and each that is woken `least_s`, so that it comes on). That
   bounds what I/O has to wait for, however many there are.
 - The hub polls before each turn because a turn is a timer that is due at once, with a low priority: libev looks at

@@ -94,6 +94,18 @@ def test_greenlet_and_memory_are_left_as_they_were(slices: Slices) -> None:
 # --- slices -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_turn_serves_as_many_as_the_slice_has_room_for(slices: Slices) -> None:
+    """Else each short one in line costs a poll, and a line that has once formed stays."""
+    polls: list[int] = []
+
+    def short() -> None:
+        polls.append(slices.scheduler.hub.loop.iteration)
+
+    run_all(slices, lambda: slices.spend(1), *[short] * 10)
+    assert len(polls) == 10
+    assert len(set(polls)) == 1
+
+
 def test_a_slice_that_is_used_up_ends_and_others_get_theirs(slices: Slices, seen: list[object]) -> None:
     def stage(name: str) -> None:
         for part in range(3):
