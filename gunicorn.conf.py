@@ -8,9 +8,13 @@ No allocator is kept between the hooks: which cores are in use is read off the l
 
 import math as _math
 import os as _os
+from contextlib import suppress as _suppress
+from pathlib import Path as _Path
+from tempfile import gettempdir as _gettempdir
 
 from app.policy.cpu_list import format_cpus as _format_cpus
 from app.settings import Settings as _Settings
+from app.telemetry import shared as _shared
 from workers import affinity as _affinity
 from workers.descriptors import raise_limit as _raise_limit
 from workers.listen import refuse_beyond_loopback as _refuse_beyond_loopback
@@ -42,6 +46,10 @@ timeout = _math.ceil(_settings.deadman_s) + 10
 # The heartbeat touches a file: in memory, or a slow disk would look like a stuck worker.
 worker_tmp_dir = "/dev/shm" if _os.access("/dev/shm", _os.W_OK) else None  # noqa: S108
 
+# Where workers tell each other what they have counted. Named after the master: HUP finds it again, a successor has
+# its own.
+_metrics_parent = _Path(worker_tmp_dir or _gettempdir())
+
 # What it says, on stderr. nginx keeps the access log.
 errorlog = "-"
 loglevel = _settings.log_level
@@ -54,8 +62,18 @@ def on_starting(server):
         _refuse_beyond_loopback(address)
 
 
+def when_ready(server):
+    """Before the first worker: the folder for their metrics. Without one each speaks for itself."""
+    try:
+        server.metrics_dir = _shared.make_folder(_metrics_parent, server.pid)
+    except OSError as error:
+        server.metrics_dir = None
+        server.log.warning("/metrics will be one worker's at a time: %s", error)
+
+
 def pre_fork(server, worker):
     """In the master: the worker's orders. A worker that is gone is no longer in WORKERS, so its core is free."""
+    _retire_metrics(server)
     worker.drain_timeout_s = _settings.drain_timeout_s
     worker.deadman_s = _settings.deadman_s
     if _pinned:
@@ -67,6 +85,7 @@ def post_fork(server, worker):
     _raise_limit()
     _os.environ["PERCORE_WORKERS"] = str(server.num_workers)  # for the delay that they keep together
     _os.environ[_affinity.WIDE_CPUS] = _format_cpus(_os.sched_getaffinity(0))
+    _os.environ["PERCORE_METRICS_DIR"] = str(server.metrics_dir or "")
     if worker.core is None:
         return
     fault = _affinity.pin(worker.pid, worker.core)
@@ -78,5 +97,20 @@ def post_fork(server, worker):
 
 def child_exit(server, worker):
     """In the master, after a worker's end."""
+    _retire_metrics(server)
     if worker.core is not None:
         server.log.info("Core %d is left by worker %s", worker.core, worker.pid)
+
+
+def _retire_metrics(server):
+    """Of workers that are gone. Derived from who is there, as cores are: gunicorn does not call child_exit for all."""
+    if server.metrics_dir is not None:
+        with _suppress(OSError):
+            _shared.retire(server.metrics_dir, server.WORKERS.keys())
+
+
+def on_exit(server):
+    """In the master, last of all; also of one that did not get far enough to have such a folder."""
+    folder = getattr(server, "metrics_dir", None)
+    if folder is not None:
+        _shared.remove_folder(folder)

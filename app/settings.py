@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     transport        "curl", libcurl on the hub, or "requests", the plain monkey-patched one
     http             the best version of HTTP to offer, with libcurl
     tls_groups       key exchange groups to offer, with libcurl, colon-separated; "" leaves it to OpenSSL
+    metrics_dir      folder where the workers of one service share their metrics; whoever starts several sets it.
+                     "" is a worker by itself
     log_level        of Percore's own log lines
     """
 
@@ -97,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     transport: Literal["curl", "requests"] = "curl"
     http: Literal["1.1", "2", "3"] = "2"
     tls_groups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:_-]*$")] = ""
+    metrics_dir: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -35,7 +35,7 @@ BOOT_S = 60.0
 """A worker that has not come up in this time is taken for stuck (importing the application takes about 1 s)."""
 
 _ALL_SIGNALS = signal.valid_signals()
-_UNPATCHED_IS_FINE = ("app.errors", "app.model", "app.policy", "app.settings")
+_UNPATCHED_IS_FINE = ("app.errors", "app.model", "app.policy", "app.settings", "app.telemetry")
 _PATCHED = ("os", "select", "signal", "socket", "ssl", "subprocess", "threading", "time")
 
 
@@ -124,7 +124,7 @@ class PinnedWorker(GeventPyWSGIWorker):
     def _drain(self, servers: list[Server], heartbeat_s: float) -> None:
         until = time.monotonic() + self.drain_timeout_s
         # The application is told first: whoever asks in between must not read that we are ready.
-        self._tell_application()
+        self._tell_application("drain")
         for server in servers:
             server.drain()
         for server in servers:
@@ -138,16 +138,17 @@ class PinnedWorker(GeventPyWSGIWorker):
             )
             for server in servers:
                 server.pool.kill(timeout=1.0)
+        self._tell_application("retire")
 
-    def _tell_application(self) -> None:
-        """Call the application's `drain()`, if it has one: no argument, no result, must not wait."""
-        drain = getattr(self.wsgi, "drain", None)
-        if drain is None:
+    def _tell_application(self, word: str) -> None:
+        """Call the application's `drain()` or `retire()`, if it has one: no argument, no result, must not wait."""
+        do = getattr(self.wsgi, word, None)
+        if do is None:
             return
         try:
-            drain()
+            do()
         except Exception:
-            self.log.exception("Worker %s: the application's drain() failed", self.pid)
+            self.log.exception("Worker %s: the application's %s() failed", self.pid, word)
 
     # Signals -----------------------------------------------------------------------------------------------
 

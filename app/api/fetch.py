@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 import falcon
@@ -18,11 +18,15 @@ from app.sinks.record import encode_record
 
 
 class FetchResource:
-    """engine: this worker's, shared by all calls. settings: bounds and defaults of a call."""
+    """engine    this worker's, shared by all calls
+    settings  bounds and defaults of a call
+    note      told of each record that is given out
+    """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, note: Callable[[Outcome], None]) -> None:
         self._engine = engine
         self._settings = settings
+        self._note = note
         self._advisor = Advisor(engine.stage_uses, settings.slice_ms / 1000)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -31,13 +35,13 @@ class FetchResource:
         outcomes = self._run(call, request)
         if call.is_single:
             with closing(outcomes):
-                response.data = encode_record(next(outcomes)) + b"\n"
+                response.data = next(self._lines(outcomes))
             response.content_type = falcon.MEDIA_JSON
         else:
             response.content_type = "application/x-ndjson"
             # nginx would collect some records before it hands them on.
             response.set_header("X-Accel-Buffering", "no")
-            response.stream = _lines(outcomes)
+            response.stream = self._lines(outcomes)
 
     def _run(self, call: Call, request: falcon.Request) -> Generator[Outcome]:
         if call.stages:
@@ -49,9 +53,9 @@ class FetchResource:
         connection = request.env.get("gunicorn.sock")
         return outcomes if connection is None else until_gone(outcomes, connection)
 
-
-def _lines(outcomes: Generator[Outcome]) -> Iterator[bytes]:
-    """A record a line. The server closes this when it can't write any more, and with it what is in flight."""
-    with closing(outcomes):
-        for outcome in outcomes:
-            yield encode_record(outcome) + b"\n"
+    def _lines(self, outcomes: Generator[Outcome]) -> Iterator[bytes]:
+        """A record a line. The server closes this when it can't write any more, and with it what is in flight."""
+        with closing(outcomes):
+            for outcome in outcomes:
+                self._note(outcome)
+                yield encode_record(outcome) + b"\n"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
+from app.cpu.statistics import SchedulerStatistics
 from app.engine.crew import run_all
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.pipeline import KeepPage, Pipeline
@@ -117,6 +118,10 @@ class Engine:
     def stage_uses(self) -> list[StageUse]:
         """What each stage has used on this hub since the beginning."""
         return self._runner.uses()
+
+    def scheduler_statistics(self) -> SchedulerStatistics:
+        """What the CPU stages of this hub have come to by now."""
+        return self._runner.scheduler_statistics()
 
     def statistics(self) -> SlotStatistics:
         """What is in flight at this moment."""

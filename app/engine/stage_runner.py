@@ -17,6 +17,7 @@ from gevent import GreenletExit
 
 from app.cpu.processes import Processes
 from app.cpu.sliced import scheduler_of_this_hub
+from app.cpu.statistics import SchedulerStatistics
 from app.cpu.threads import NativeThreads
 from app.engine.overseer import Overseer
 from app.engine.stage_errors import text_of_error
@@ -89,10 +90,13 @@ class StageRunner:
         except StageTimeout:
             return function(*args)
 
+    def scheduler_statistics(self) -> SchedulerStatistics:
+        """Of the scheduler of this hub."""
+        return scheduler_of_this_hub(self._rules.slice_s).statistics()
+
     def uses(self) -> list[StageUse]:
         """What the stages have used since the beginning, by stage: worker stages of this hub, others of all hubs."""
-        rules = self._rules
-        worker = scheduler_of_this_hub(rules.slice_s).statistics()
+        worker = self.scheduler_statistics()
         found = [
             StageUse(
                 name=name,

@@ -21,7 +21,7 @@ HOLD_SLICES = 5
 SHORT_S = 0.0005
 ENOUGH = 50
 
-_HELD_SHARE = 0.99
+HELD_SHARE = 0.99
 
 
 class StageUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +44,15 @@ class StageUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What to do about a stage, in words for the log and the summary."""
+    """What to do about a stage.
+
+    better  where or how it should run: "process", "worker", or "preempt" (let the timer end its slices)
+    text    the same in words, with its reason, for the log and the summary
+    """
 
     stage: str
+    runs_in: str
+    better: str
     text: str
 
 
@@ -71,18 +77,20 @@ def added_up(uses: Iterable[StageUse]) -> list[StageUse]:
 
 def advise(uses: Iterable[StageUse], slice_s: float) -> list[Advice]:
     """One piece of advice for each stage that needs one."""
-    return [Advice(use.name, text) for use in uses if (text := _text(use, slice_s))]
+    return [advice for use in uses if (advice := _advice_on(use, slice_s)) is not None]
 
 
-def _text(use: StageUse, slice_s: float) -> str:
+def _advice_on(use: StageUse, slice_s: float) -> Advice | None:
     if use.runs_in == "worker" and use.held.count >= ENOUGH:
-        held_s = use.held.quantile_s(_HELD_SHARE)
+        held_s = use.held.quantile_s(HELD_SHARE)
         if held_s > HOLD_SLICES * slice_s:
-            better = "runs_in='process' (or 'thread', if it releases the GIL), or checkpoints"
+            better, words = "process", "runs_in='process' (or 'thread', if it releases the GIL), or checkpoints"
             if not use.preempt:
-                better = "preempt=True, or runs_in='process'"
-            return f"stage {use.name!r} held the hub {held_s * 1000:.3g} ms at p99: give it {better}"
+                better, words = "preempt", "preempt=True, or runs_in='process'"
+            text = f"stage {use.name!r} held the hub {held_s * 1000:.3g} ms at p99: give it {words}"
+            return Advice(use.name, use.runs_in, better, text)
     if use.runs_in == "process" and use.runs >= ENOUGH and use.wall_s / use.runs < SHORT_S:
         each_ms = use.wall_s / use.runs * 1000
-        return f"stage {use.name!r} takes {each_ms:.2g} ms a page with its way to a process: give it runs_in='worker'"
-    return ""
+        text = f"stage {use.name!r} takes {each_ms:.2g} ms a page with its way to a process: give it runs_in='worker'"
+        return Advice(use.name, use.runs_in, "worker", text)
+    return None

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -227,3 +228,10 @@ def session_pids(session: int) -> list[int]:
         if int(fields[3]) == session and fields[0] not in "ZX":
             found.append(int(entry.name))
     return sorted(found)
+
+
+def ended_pid() -> int:
+    """The id of a process that is not there any more."""
+    popen = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    popen.wait()
+    return popen.pid

@@ -30,14 +30,17 @@ def test_who_holds_the_hub_is_to_go_elsewhere() -> None:
     [advice] = advise([worker(Held(0, {bucket_of(0.041): ENOUGH}))], SLICE_S)
     assert advice == Advice(
         "score",
+        "worker",
+        "process",
         "stage 'score' held the hub 46.9 ms at p99: give it runs_in='process' (or 'thread', if it releases the "
         "GIL), or checkpoints",
     )
 
 
 def test_who_forbids_it_to_be_interrupted_is_told_that_first() -> None:
-    [text] = texts(worker(Held(0, {bucket_of(0.041): ENOUGH}), preempt=False))
-    assert text.endswith("give it preempt=True, or runs_in='process'")
+    [advice] = advise([worker(Held(0, {bucket_of(0.041): ENOUGH}), preempt=False)], SLICE_S)
+    assert advice.better == "preempt"
+    assert advice.text.endswith("give it preempt=True, or runs_in='process'")
 
 
 @pytest.mark.parametrize(
