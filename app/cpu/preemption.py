@@ -104,7 +104,9 @@ class Preemption:
         """A run has got the core, until that time."""
         self._asked = None
         self._retry_s = _RETRY_S
-        self._tick_by(slice_ends_s, now_s)
+        # As `_tick_by`, which most runs that begin have no need of.
+        if not now_s < self._tick_s <= slice_ends_s or not self._timer.is_heard:
+            self._tick_by(slice_ends_s, now_s)
 
     def rest(self) -> None:
         """Nobody runs, and nobody is about to."""

@@ -122,10 +122,13 @@ class Run:
         """Whether what it had used when it last gave up the core was too much."""
         return self.cpu_budget_s is not None and self.used_s > self.cpu_budget_s
 
-    @property
-    def is_late(self) -> bool:
-        """Whether it has waited for longer than it may."""
-        return self.may_wait_s is not None and self.may_wait_s <= 0
+    def verdict(self) -> StageTimeout | None:
+        """What becomes of it, whatever else came of it, if it has used or waited for more than it may."""
+        if self.cpu_budget_s is not None and self.used_s > self.cpu_budget_s:
+            return self.timeout(self.used_s)
+        if self.may_wait_s is not None and self.may_wait_s <= 0:
+            return self.lateness()
+        return None
 
     def lateness(self) -> StageTimeout:
         """What is raised when it has."""

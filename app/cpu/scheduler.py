@@ -112,24 +112,25 @@ class Scheduler:
         if self._is_closed or me is self.hub:
             raise RuntimeError("the scheduler is closed" if self._is_closed else "the hub itself can't run a stage")
         run = Run(self, me, name or _name_of(function), preempt=preempt, cpu_budget_s=cpu_budget_s, timeout_s=timeout_s)
+        verdict: StageTimeout | None = None
         try:
             try:
                 self._enter(run)
                 value: _T = _call(function, args)
             finally:
-                self._leave(run)
+                verdict = self._leave(run)
         except Exception as error:
-            if not isinstance(error, StageTimeout) and (verdict := _verdict_on(run)) is not None:
+            if verdict is not None and not isinstance(error, StageTimeout):
                 raise verdict from error
             raise
-        if (verdict := _verdict_on(run)) is not None:
+        if verdict is not None:
             raise verdict
         return value
 
     def statistics(self) -> SchedulerStatistics:
         """Counts at this moment. What the run that has the core has used since it got it is not in them yet."""
         return SchedulerStatistics(
-            waiting=len(self._queue),
+            waiting=self._queue.length,
             asleep=self._asleep,
             running=self.current.name if self.current is not None else None,
             runs=self._runs,
@@ -159,7 +160,7 @@ class Scheduler:
         self._preemption.close()
         self._turn_watcher.stop()
         self._turn_watcher.close()
-        while self._queue:
+        while self._queue.length:
             self._loop.run_callback(self._queue.pop().greenlet.throw, RuntimeError("the scheduler was closed"))
 
     def abandon(self) -> None:
@@ -178,12 +179,13 @@ class Scheduler:
         run.attach()
         if self.current is not None:
             self.has_left(self.current)
-        if not self._queue and self._left_s() > 0:
-            self._begin(run)
+        if not self._queue.length and (left_s := self._left_s()) > 0:
+            self._begin(run, left_s)
         else:
             self._wait_in_line(run)
 
-    def _leave(self, run: Run) -> None:
+    def _leave(self, run: Run) -> StageTimeout | None:
+        """What becomes of a run that has used up what it had, whatever came of it; None for others."""
         if self.current is run:
             self._end(run)
         elif run.state is State.IN_LINE:
@@ -195,8 +197,10 @@ class Scheduler:
         run.detach()
         self._runs += 1
         self._counts[run.name].runs += 1
-        if run.is_over_budget or run.is_late:
+        verdict = run.verdict()
+        if verdict is not None:
             self._timeouts += 1
+        return verdict
 
     def _wait_in_line(self, run: Run) -> None:
         run.state = State.IN_LINE
@@ -212,11 +216,12 @@ class Scheduler:
             if run.state is State.IN_LINE:
                 # Not by its turn: it was killed, or timed out. It goes on at once, to its end most likely.
                 self._queue.discard(run)
-                self._begin(run)
+                self._begin(run, self._left_s())
 
-    def _begin(self, run: Run) -> None:
-        """It has the core from now on."""
-        left_s = max(self._left_s(), self._least_s)
+    def _begin(self, run: Run, left_s: float) -> None:
+        """It has the core from now on, for what is left until the next poll, `_least_s` at the least."""
+        if left_s < self._least_s:
+            left_s = self._least_s
         run.state = State.RUNNING
         run.began_s = now_s = self.now_s()
         run.slice_ends_s = now_s + left_s
@@ -242,7 +247,7 @@ class Scheduler:
         self._slices += 1
         if stretch_s > self._longest_s:
             self._longest_s, self._longest_name = stretch_s, run.name
-        if self._queue:
+        if self._queue.length:
             self._plan_turn()
         elif not self._rest_planned:
             self._rest_planned = True
@@ -253,7 +258,7 @@ class Scheduler:
         setting a timer costs as much as all else.
         """
         self._rest_planned = False
-        if self.current is None and not self._queue:
+        if self.current is None and not self._queue.length:
             self._preemption.rest()
 
     def _left_s(self) -> float:
@@ -275,13 +280,13 @@ class Scheduler:
         self._preemption.finish_scan()
         if self.current is not None:
             self.has_left(self.current)
-        if not self._queue:
+        if not self._queue.length:
             self._rest()
             return
         # As many as the slice has room for: a poll for each short one would cost several times what it does.
-        while self._queue:
+        while self._queue.length:
             run = self._queue.pop()
-            self._begin(run)
+            self._begin(run, self._left_s())
             run.resume()
             if self.current is not None:
                 self.has_left(self.current)
@@ -304,7 +309,7 @@ class Scheduler:
             self.has_left(self.current)
         self._asleep -= 1
         self._end_patience(run)
-        self._begin(run)
+        self._begin(run, self._left_s())
 
     def _end_patience(self, run: Run) -> None:
         if run.patience is not None:
@@ -350,13 +355,6 @@ class Scheduler:
 def _call(function: Callable[..., _T], args: tuple[Any, ...]) -> _T:
     """The boundary: what is on the stack above this frame is the stage's."""
     return function(*args)
-
-
-def _verdict_on(run: Run) -> StageTimeout | None:
-    """What becomes of a run that has used up what it had, whatever came of it."""
-    if run.is_over_budget:
-        return run.timeout(run.used_s)
-    return run.lateness() if run.is_late else None
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -46,23 +46,19 @@ class _Level(Generic[_T]):
         self.line: OrderedDict[_T, int] = OrderedDict()
         self.going_on: list[_T] = []
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.line and not self.going_on
-
-    def pop(self) -> _T:
-        return self.going_on.pop() if self.going_on else self.line.popitem(last=False)[0]
-
 
 class FeedbackQueue(Generic[_T]):
-    """The line. Items are hashable and stand in it once at most. Every operation is O(LEVELS) or better."""
+    """The line. Items are hashable and stand in it once at most. Every operation is O(LEVELS) or better.
+
+    length  how many are in line; read-only
+    """
 
     def __init__(self) -> None:
         # Mutable.
         self._levels: tuple[_Level[_T], ...] = tuple(_Level() for _ in range(LEVELS))
         self._arrivals = 0
         self._turns = 0
-        self._length = 0
+        self.length = 0
 
     def push(self, item: _T, level: int, *, goes_on: bool = False) -> bool:
         """Get in line at this level: before all others there, if it goes on and nobody does already; else behind them.
@@ -70,7 +66,7 @@ class FeedbackQueue(Generic[_T]):
         Returns whether it stands before them.
         """
         place = self._levels[level]
-        self._length += 1
+        self.length += 1
         if goes_on and not place.going_on:
             place.going_on.append(item)
             return True
@@ -80,15 +76,20 @@ class FeedbackQueue(Generic[_T]):
 
     def pop(self) -> _T:
         """Whose turn it is; it leaves the line. Raises IndexError when nobody is in line."""
-        if not self._length:
+        if not self.length:
             raise IndexError("nobody is in line")
         self._turns += 1
-        self._length -= 1
+        self.length -= 1
         if self._turns % SENIOR_TURN == 0:
             lines = [level.line for level in self._levels if level.line]
             if lines:
                 return min(lines, key=_first_arrival).popitem(last=False)[0]
-        return next(level for level in self._levels if not level.is_empty).pop()
+        for level in self._levels:
+            if level.going_on:
+                return level.going_on.pop()
+            if level.line:
+                return level.line.popitem(last=False)[0]
+        raise AssertionError("its length says that somebody is in line")
 
     def discard(self, item: _T) -> None:
         """Leave the line without a turn, if it is in line."""
@@ -97,7 +98,7 @@ class FeedbackQueue(Generic[_T]):
                 level.going_on.remove(item)
             elif level.line.pop(item, None) is None:
                 continue
-            self._length -= 1
+            self.length -= 1
             return
 
     def clear(self) -> None:
@@ -105,10 +106,7 @@ class FeedbackQueue(Generic[_T]):
         for level in self._levels:
             level.line.clear()
             level.going_on.clear()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
+        self.length = 0
 
 
 def _first_arrival(line: OrderedDict[_T, int]) -> int:

@@ -66,9 +66,9 @@ def test_everybody_gets_one_turn(levels: list[int]) -> None:
     queue: FeedbackQueue[int] = FeedbackQueue()
     for number, level in enumerate(levels):
         queue.push(number, level)
-    assert len(queue) == len(levels)
+    assert queue.length == len(levels)
     assert sorted(queue.pop() for _ in levels) == list(range(len(levels)))
-    assert len(queue) == 0
+    assert queue.length == 0
 
 
 @given(arrivals, st.data())
@@ -96,9 +96,9 @@ def test_a_newcomer_waits_for_a_bounded_number_of_turns(
     queue: FeedbackQueue[str] = FeedbackQueue()
     for number, (at, turns) in enumerate(crowd):
         queue.push(f"before {number}", at)
-        for _ in range(min(turns, len(queue) - 1)):
+        for _ in range(min(turns, queue.length - 1)):
             queue.pop()
-    ahead = len(queue)
+    ahead = queue.length
     queue.push("me", level)
     for turn in range(1, SENIOR_TURN * (ahead + 1) + 1):
         if queue.pop() == "me":
