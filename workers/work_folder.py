@@ -20,12 +20,15 @@ import msgspec
 
 from app.errors import OutputError, UsageError
 from app.sinks.durable import sync_names, write_whole
-from app.sinks.outputs import OutputSpec, assemble, is_assembled
+from app.sinks.jsonl import OK, stored_records
+from app.sinks.outputs import OutputSpec, assemble, has_records, is_assembled
+from workers.failed_indexes import FailedIndexes
 from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS
 from workers.manifest import Manifest, difference
 from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vouches, write_receipt
-from workers.retry_failed import drop_failed, source_of, unpack
+from workers.retry_failed import drop_failed
 from workers.summary import Summary
+from workers.unpack import unpack
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -64,7 +67,6 @@ class WorkFolder:
         try:
             for spec in self._specs:
                 _check_form(spec)
-            source = source_of(self._specs) if retry is not None else None
             # Looked at before anything is made: so it works where nothing may be written, too.
             if not self.path.exists() and self._are_there(fresh):
                 receipt = finished_by(self._outputs, manifest)
@@ -73,7 +75,7 @@ class WorkFolder:
             self._is_new = not self.path.exists()
             self._lock()
             self.settle()
-            return self._begin(manifest, fresh, retry, source)
+            return self._begin(manifest, fresh, retry)
         except OSError as error:
             raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
 
@@ -90,7 +92,8 @@ class WorkFolder:
         for spec in self._specs:
             assemble(spec, shards(), self.path, replace=self._intent.replaces)
         try:
-            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary)
+            failed = None if any(map(has_records, self._specs)) else _failed_of(shards())
+            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary, failed)
             self.settle()
             self.close()
         except OSError as error:
@@ -113,20 +116,18 @@ class WorkFolder:
 
     # Beginning
 
-    def _begin(
-        self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None, source: OutputSpec | None
-    ) -> Receipt | None:
+    def _begin(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
         if fresh or found is None:
             self._clear()
             self._make_folders()
             if self._are_there(fresh):
                 receipt = finished_by(self._outputs, manifest)
-                if retry is None or source is None or _has_none(receipt, retry):
+                if retry is None or _has_none(receipt, retry):
                     self.close()
                     return receipt
                 self._is_new = True
-                unpack(source.path, self.path, manifest.shard_size)
+                unpack(self._specs, receipt.failed, self.path, manifest.shard_size)
                 drop_failed(self.path, retry)
             replaces = any(output.exists() for output in self._outputs)
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
@@ -207,6 +208,17 @@ def _check_form(spec: OutputSpec) -> None:
     # What we did not write ourselves is not ours to throw away.
     if is_folder and not all(SHARD_NAME.fullmatch(path.name) for path in spec.path.iterdir()):
         raise UsageError(f"{spec} holds other things than shards, and is left alone")
+
+
+def _failed_of(shards: Iterable[Path]) -> dict[str, bytes]:
+    """For the receipt: which requests failed, and how."""
+    failed = FailedIndexes()
+    for shard in shards:
+        with open(shard, "rb") as file:
+            for record in stored_records(file):
+                if record.kind != OK:
+                    failed.add(record.index, record.kind)
+    return failed.packed()
 
 
 def _has_none(receipt: Receipt, kinds: frozenset[str]) -> bool:

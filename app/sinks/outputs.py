@@ -109,6 +109,16 @@ def page_outputs(specs: Iterable[OutputSpec], bodies: str | None = None) -> Page
     return PageOutputs(any(spec.kind == "warc.gz" for spec in specs), bodies)
 
 
+def has_records(spec: OutputSpec) -> bool:
+    """Whether the output has the job's records in it."""
+    return spec.kind != "warc.gz"
+
+
+def captures_path(part: Path) -> Path:
+    """Where the captures of a shard under way lie, beside its part."""
+    return part.with_suffix(".captures")
+
+
 def warc_path(shard: Path) -> Path:
     """Where the WARC of a shard lies, beside its records."""
     return shard.with_name(f"{shard.name.removesuffix('.jsonl')}.warc.gz")
@@ -156,10 +166,10 @@ def _write_warc(shards: Iterable[Path], out: BinaryIO) -> None:
 
 
 def _write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:
-    # Only now: pyarrow is an extra, and 60 MB in memory.
-    from app.sinks.parquet import write_parquet
+    # Only now: hardly any batch needs it.
+    from app.sinks.parquet_process import write_parquet_apart
 
-    write_parquet(shards, out)
+    write_parquet_apart(shards, out)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

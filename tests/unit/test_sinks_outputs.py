@@ -19,9 +19,9 @@ import pytest
 from backports import zstd
 from hypothesis import given, settings
 
-from app.errors import OutputError, UsageError
+from app.errors import BrokenInput, OutputError, UsageError
 from app.model.outcome import Outcome
-from app.sinks import parquet, streams
+from app.sinks import outputs, parquet, streams
 from app.sinks.jsonl import JsonlPart
 from app.sinks.outputs import OutputSpec, assemble, is_assembled, page_outputs, parse_outputs, warc_path
 from app.sinks.record import encode_record
@@ -31,6 +31,12 @@ from tests.support.outcomes import LISTS
 from tests.support.processes import ROOT
 
 NAMES = ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out.warc.gz", "out/"]
+
+
+@pytest.fixture(autouse=True)
+def parquet_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in one of its own (tests/unit/test_parquet_process.py), which would be some hundred times half a second."""
+    monkeypatch.setitem(outputs._WRITERS, "parquet", parquet.write_parquet)
 
 
 def outcome(index: int, **fields: Any) -> Outcome:
@@ -143,6 +149,43 @@ def test_records_of_any_shape_survive(tmp_path_factory: pytest.TempPathFactory, 
     assemble(OutputSpec.parse(f"{folder}/out.parquet"), shards, folder)
     rows = pq.read_table(folder / "out.parquet").to_pylist()
     assert [as_record(row) for row in rows] == [as_read(json.loads(line)) for line in lines.splitlines()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=LISTS)
+def test_records_of_any_shape_come_back_out_of_parquet(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Outcome]
+) -> None:
+    folder = tmp_path_factory.mktemp("back")
+    assemble(OutputSpec.parse(f"{folder}/out.parquet"), shards_of(folder, made), folder)
+    lines = list(parquet.read_parquet(folder / "out.parquet"))
+    asked = [each if each.id is msgspec.UNSET else msgspec.structs.replace(each, id=str(each.id)) for each in made]
+    assert [json.loads(line) for line in lines] == [json.loads(encode_record(each)) for each in asked]
+    assert [list(json.loads(line)) for line in lines] == [list(json.loads(encode_record(each))) for each in asked]
+    (folder / "again.jsonl").write_bytes(b"".join(lines))
+    with (folder / "again.parquet").open("wb") as out:
+        parquet.write_parquet([folder / "again.jsonl"], out)
+    assert pq.read_table(folder / "again.parquet") == pq.read_table(folder / "out.parquet")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda data: data[:-100], "its data is damaged"),
+        (lambda data: data[:200] + bytes(1000) + data[1200:], "its data is damaged"),
+        (lambda data: b"", "its data is damaged"),
+        (None, "its columns are not those of a record"),
+    ],
+)
+def test_what_is_no_table_of_records(spoil: Callable[[bytes], bytes] | None, why: str, tmp_path: Path) -> None:
+    spec = OutputSpec.parse(f"{tmp_path}/out.parquet")
+    assemble(spec, shards_of(tmp_path, [outcome(index, body="x" * 50) for index in range(200)]), tmp_path)
+    if spoil is None:
+        pq.write_table(pa.table({"url": ["http://a/"]}), spec.path)
+    else:
+        spec.path.write_bytes(spoil(spec.path.read_bytes()))
+    with pytest.raises(BrokenInput, match=why):
+        list(parquet.read_parquet(spec.path))
 
 
 def as_record(row: dict[str, Any]) -> dict[str, Any]:
