@@ -80,6 +80,7 @@ class BatchRun:
         finally:
             shown.close()
             ledger.close()
+            self._folder.release()
         self._write_summary(summary)
         return self._say_how_it_ended(summary, supervisor, shown)
 

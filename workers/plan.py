@@ -7,7 +7,8 @@ once however long they are. (Except for a sample of a number: how many there are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from app.sources.entry import is_entry
 from app.sources.inputs import Inputs
 from workers.batch_options import BatchOptions
 from workers.manifest import InputMark, Manifest
+from workers.receipt import receipt_path
 from workers.selection import IsEntry, Selection
 
 # A short list is cut into this many shards all the same, so that every core gets some of it. The number must not
@@ -64,9 +66,7 @@ def make_plan(options: BatchOptions) -> Plan:
     """Look at the inputs' beginnings, and at the outputs' names. Raises UsageError."""
     inputs = _open(options)
     outputs = parse_outputs(options.outputs)
-    for output in outputs:
-        if inputs.is_same_file(str(output.path)):
-            raise UsageError(f"{output} is the input; give the output another name")
+    _keep_apart(options, inputs, outputs)
     selection = _selection(options, inputs)
     shard_size = selection.wider(options.shard_size)
     if inputs.is_repeatable:
@@ -86,7 +86,7 @@ def make_plan(options: BatchOptions) -> Plan:
         formats=list(inputs.formats),
         url_column=options.url_column,
         dedupe=options.dedupe,
-        outputs=[outputs[0].kind, *map(str, outputs[1:])],
+        outputs=[outputs[0].kind, *(output.whole_name for output in outputs[1:])],
         bodies=bodies,
         limit=options.limit,
         sample=options.sample,
@@ -100,6 +100,21 @@ def make_plan(options: BatchOptions) -> Plan:
     )
     pages = page_outputs(outputs, None if options.dry_run else options.store_bodies)
     return Plan(inputs, selection, options.dedupe, shard_size, fetch, outputs, pages, manifest)
+
+
+def _keep_apart(options: BatchOptions, inputs: Inputs, outputs: Sequence[OutputSpec]) -> None:
+    """Raises UsageError when two things that are written, or read, are one."""
+    places = {output.whole_name.rstrip("/"): f"-o {output}" for output in outputs}
+    receipt = receipt_path(outputs[0].path)
+    places[os.path.realpath(receipt)] = f"the receipt, {receipt},"
+    for output in outputs:
+        if inputs.is_same_file(str(output.path)):
+            raise UsageError(f"{output} is the input; give the output another name")
+    for option, name in (("--store-bodies", options.store_bodies), ("--summary", options.summary)):
+        if name is not None and (other := places.get(os.path.realpath(name))):
+            raise UsageError(f"{option} {name} and {other} are the same place")
+    if options.summary is not None and inputs.is_same_file(options.summary):
+        raise UsageError(f"--summary {options.summary} is the input; give the summary another name")
 
 
 def _open(options: BatchOptions) -> Inputs:

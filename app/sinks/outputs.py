@@ -34,8 +34,16 @@ _SUFFIXES: dict[str, Kind] = {
 }
 
 
+WORK_SUFFIX = ".percore"
+"""What the name of a work folder has behind that of its output."""
+
+
 class OutputSpec(msgspec.Struct, frozen=True):
-    """One output as it was asked for. name: of a file, or of a folder, without the slash at its end."""
+    """One output as it was asked for.
+
+    name  of a file, or of a folder, without the slash at its end; of a symbolic link, what that leads to: whoever knows
+          the output by its own name must find it locked, and a new one takes its place, not the link's
+    """
 
     kind: Kind
     name: str
@@ -51,12 +59,18 @@ class OutputSpec(msgspec.Struct, frozen=True):
         path = Path(text)
         if not path.name or path.name == "..":
             raise UsageError(f"-o {text!r} is no name for an output")
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+            if path.is_symlink():
+                raise UsageError(f"can't write {text}: the symbolic link leads back to itself")
         if not path.parent.is_dir():
             raise UsageError(f"can't write {text}: there is no folder {path.parent}")
-        kind: Kind | None = "folder" if text.endswith("/") else _kind_of(path.name)
+        kind: Kind | None = "folder" if text.endswith("/") else _kind_of(Path(text).name)
         if kind is None:
             known = ", ".join(suffix for suffix in _SUFFIXES if "ndjson" not in suffix)
             raise UsageError(f"-o {text}: the name must end in {known}, or in / for a folder of shards")
+        if path.name.endswith(WORK_SUFFIX):
+            raise UsageError(f"-o {text}: names that end in {WORK_SUFFIX} are those of work folders")
         if kind == "parquet" and find_spec("pyarrow") is None:
             raise UsageError(f"-o {text}: Parquet needs pyarrow, which is not here: pip install 'percore[parquet]'")
         return cls(kind, str(path))
@@ -68,6 +82,11 @@ class OutputSpec(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.name}/" if self.kind == "folder" else self.name
+
+    @property
+    def whole_name(self) -> str:
+        """The same whatever folder the name was given from, or by way of what links."""
+        return os.path.realpath(self.name) + ("/" if self.kind == "folder" else "")
 
 
 class PageOutputs(msgspec.Struct, frozen=True):

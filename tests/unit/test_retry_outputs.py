@@ -201,7 +201,7 @@ def offsets(data: bytes) -> list[tuple[int, str]]:
     return found
 
 
-@EACH_SET
+@pytest.mark.parametrize("names", SETS[:3], ids=" ".join)
 def test_a_kill_at_any_moment_of_a_retry(names: list[str], tmp_path: Path) -> None:
     place = tmp_path / "place"
     job = Job(place, names)
