@@ -1,4 +1,4 @@
-"""Dry run: what is in an input, told without fetching or writing anything."""
+"""Dry run: what is in an input, and whether a child could begin, told without fetching or writing anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from app.model.outcome import Failure
 from app.policy.heaviest import Heaviest
 from app.policy.urls import origin_of
 from app.sources.entry import parse_entry
-from workers.plan import Plan
+from workers.batch_options import BatchOptions
+from workers.begin_check import check_begin
+from workers.plan import Plan, begin_of
+from workers.topology import read_topology
 
 # So many origins are told apart; with more it is said that there are more.
 _ORIGINS_COUNTED = 500_000
@@ -50,8 +53,14 @@ class DryRun(msgspec.Struct, frozen=True):
         return [*lines, "nothing was fetched"]
 
 
-def dry_run(plan: Plan, folder: Path) -> DryRun:
-    """Read the whole input. Memory does not depend on its length. folder: for what --dedupe keeps meanwhile."""
+def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
+    """Have a child load the stages, then read the whole input. Memory does not depend on its length.
+
+    folder  for what --dedupe keeps meanwhile
+    Raises UsageError for what a run would refuse.
+    """
+    topology = read_topology()
+    check_begin(begin_of(options, plan, folder, topology), topology.allowed)
     lines = requests = shards = 0
     invalid: Counter[str] = Counter()
     largest = Heaviest()

@@ -17,14 +17,18 @@ import msgspec
 
 from app.errors import UsageError
 from app.model.job import FetchOptions
+from app.policy.cpu_list import format_cpus
 from app.policy.sharding import Shard, cut
 from app.sinks.outputs import OutputSpec, PageOutputs, page_outputs, parse_outputs
 from app.sources.entry import is_entry
 from app.sources.inputs import Inputs
+from workers.affinity import worker_count
 from workers.batch_options import BatchOptions
 from workers.manifest import InputMark, Manifest
+from workers.messages import Begin
 from workers.receipt import receipt_path
 from workers.selection import IsEntry, Selection
+from workers.topology import Topology
 
 # A short list is cut into this many shards all the same, so that every core gets some of it. The number must not
 # depend on the machine or on --workers: a resumed run has to cut the same way.
@@ -100,6 +104,29 @@ def make_plan(options: BatchOptions) -> Plan:
     )
     pages = page_outputs(outputs, None if options.dry_run else options.store_bodies)
     return Plan(inputs, selection, options.dedupe, shard_size, fetch, outputs, pages, manifest)
+
+
+def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology) -> Begin:
+    """What each child of a run in the work folder `folder` is told first."""
+    # The children share each origin, and what the machine has besides their cores.
+    settings = msgspec.structs.replace(
+        options.settings, workers=workers_of(options, topology), wide_cpus=format_cpus(topology.allowed)
+    )
+    return Begin(
+        settings,
+        plan.fetch,
+        list(options.stages),
+        plan.inputs.entry_form,
+        plan.shard_size,
+        str(folder),
+        options.deny_private,
+        plan.pages,
+    )
+
+
+def workers_of(options: BatchOptions, topology: Topology) -> int:
+    """How many children a run has on this machine."""
+    return worker_count(topology) if options.settings.workers == "auto" else options.settings.workers
 
 
 def _keep_apart(options: BatchOptions, inputs: Inputs, outputs: Sequence[OutputSpec]) -> None:

@@ -394,6 +394,46 @@ def test_a_dry_run_fetches_and_writes_nothing(origin: Origin, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [source]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--stage", "no_such"], "no stage 'no_such'; there are sha256, title"),
+        (["--stage", "title=x"], "title"),
+        (["--stage", "title", "--stage", "title"], "stage 'title' is named twice"),
+        (["--stage", "missing:stage"], "missing"),
+        (["--stage", "broken:stage"], "stage 'broken:stage' can't be imported: ZeroDivisionError: division by zero"),
+        (["--stage", "broken:stage", "--retry-failed"], "stage 'broken:stage' can't be imported"),
+        (["--stage", "deadly:stage"], "a worker was ended by signal 9 before it began, while it loaded the stages"),
+        (["--stage", "leaving:stage"], "a worker ended with status 7 before it began, while it loaded the stages"),
+    ],
+)
+def test_a_dry_run_finds_stages_that_no_child_can_load(
+    origin: Origin, arguments: list[str], why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "deadly.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    (tmp_path / "leaving.py").write_text("import os\nos._exit(7)\n")
+    write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    before = sorted(tmp_path.iterdir())
+    status, said = run_batch("urls.txt", "-o", "out.jsonl", "--dry-run", *arguments, cwd=tmp_path)
+    assert (status, why in said) == (2, True), said
+    assert "Traceback" not in said
+    assert [path for path in sorted(tmp_path.iterdir()) if path.name != "__pycache__"] == before
+    assert origin.counts().total == 0
+
+
+def test_a_dry_run_says_nothing_of_stages_that_a_child_can_load(tmp_path: Path) -> None:
+    # Which print, and what these need, are in the child.
+    (tmp_path / "good.py").write_text("import os\nprint('loaded by', os.getpid())\ndef stage(page): return 1\n")
+    write_list(tmp_path / "urls.txt", ["http://a.example/"])
+    arguments = ["urls.txt", "-o", "out.jsonl", "--dry-run", "--stage", "title", "--stage", "good:stage"]
+    with running_batch(*arguments, cwd=tmp_path) as process:
+        assert process.wait() == 0, process.stderr
+        assert process.stdout.splitlines()[-1] == "nothing was fetched"
+        assert f"loaded by {process.pid}" not in process.stderr
+        assert process.stderr.startswith("loaded by ")
+
+
 def test_a_list_of_comments_only(tmp_path: Path) -> None:
     source = write_list(tmp_path / "urls.txt", ["# nothing"] * 100)
     status, _ = run_batch(source, "-o", f"{tmp_path}/out/", "--shard-size", "10")
