@@ -188,6 +188,19 @@ def test_what_is_no_table_of_records(spoil: Callable[[bytes], bytes] | None, why
         list(parquet.read_parquet(spec.path))
 
 
+def test_a_table_of_an_earlier_version_has_fewer_columns_at_its_end(tmp_path: Path) -> None:
+    spec = OutputSpec.parse(f"{tmp_path}/out.parquet")
+    assemble(spec, shards_of(tmp_path, [outcome(0, body="x")]), tmp_path)
+    before = list(parquet.read_parquet(spec.path))
+    table = pq.read_table(spec.path)
+    pq.write_table(table.drop_columns(["warc_id", "body_sha256"]), spec.path)
+    assert list(parquet.read_parquet(spec.path)) == before
+    for columns in (["body_sha256", "error"], ["url"]):
+        pq.write_table(table.drop_columns(columns), spec.path)
+        with pytest.raises(BrokenInput, match="its columns are not"):
+            list(parquet.read_parquet(spec.path))
+
+
 def as_record(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the table as the record that it was."""
     record = {name: value for name, value in row.items() if value is not None}
