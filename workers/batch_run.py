@@ -17,7 +17,7 @@ from workers.batch_options import BatchOptions
 from workers.feed import Feed
 from workers.layout import shard_path
 from workers.ledger import Ledger
-from workers.plan import Plan, begin_of, workers_of
+from workers.plan import Plan, Shards, begin_of, workers_of
 from workers.progress import Progress
 from workers.summary import OriginUse, StageSummary, State, Summary, peak_bytes
 from workers.supervisor import Supervisor
@@ -45,6 +45,7 @@ class BatchRun:
         self._workers = workers_of(options, self._topology)
         self._folder = WorkFolder(plan.outputs)
         self._tally = Tally()
+        self._shards: Shards
         self._started_at = datetime.now(UTC)
         self._started_s = time.monotonic()
 
@@ -58,9 +59,8 @@ class BatchRun:
             self._write_summary(done.summary)
             return 0
         ledger = Ledger(self._folder.path)
-        feed = Feed(
-            plan.shards(self._folder.path), finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1
-        )
+        self._shards = plan.shards(self._folder.path)
+        feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
         shown = Progress(options.progress, lambda: self._estimate(feed))
         supervisor = self._supervisor(feed, ledger, shown)
         try:
@@ -164,6 +164,7 @@ class BatchRun:
             ],
             parent_peak_bytes=parent,
             child_peak_bytes=child,
+            duplicates=self._shards.duplicates,
         )
 
     def _write_summary(self, summary: Summary) -> None:

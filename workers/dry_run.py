@@ -25,6 +25,7 @@ class DryRun(msgspec.Struct, frozen=True):
     """What there is.
 
     requests  that would be fetched
+    duplicates  requests that --dedupe drops
     invalid   lines that would only have a record of their failure, by error kind
     origins   how many there are; `more_origins` when not all were told apart
     largest   the origins with the most requests, and how many those are, at least
@@ -32,6 +33,7 @@ class DryRun(msgspec.Struct, frozen=True):
 
     lines: int
     requests: int
+    duplicates: int
     invalid: dict[str, int]
     shards: int
     shard_size: int
@@ -46,6 +48,7 @@ class DryRun(msgspec.Struct, frozen=True):
             f"{_number(self.lines, 'line')}: {_number(self.requests, 'request')}, "
             f"{sum(self.invalid.values()):,} that can't be fetched; "
             f"{_number(self.shards, 'shard')} of up to {_number(self.shard_size, 'line')}",
+            *([f"  {self.duplicates:,} listed before, and fetched once"] if self.duplicates else []),
             *(f"  {kind}  {count:,}" for kind, count in self.invalid.items()),
             f"{more}{_number(self.origins, 'origin')}" + (", the largest:" if self.largest else ""),
             *(f"  {origin}  {count:,}" for origin, count in self.largest.items()),
@@ -66,7 +69,8 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
     largest = Heaviest()
     seen: set[int] = set()
     more = False
-    for shard in plan.shards(folder):
+    all_shards = plan.shards(folder)
+    for shard in all_shards:
         entries = 0
         for index, line in enumerate(shard.lines, shard.first_index):
             entry = parse_entry(index, line, plan.inputs.entry_form)
@@ -91,6 +95,7 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
         invalid=dict(invalid.most_common()),
         shards=shards,
         shard_size=plan.shard_size,
+        duplicates=all_shards.duplicates,
         origins=len(seen),
         more_origins=more,
         largest={use.key: round(use.weight) for use in largest.most(_ORIGINS_SHOWN)},

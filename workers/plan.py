@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -38,6 +38,22 @@ _SHARDS_AT_LEAST = 32
 _COUNTED_AT_MOST = 32_000
 
 
+class Shards:
+    """The shards of a job, to be iterated over once, in any one thread. Blocks as the inputs do."""
+
+    def __init__(self, shards: Iterator[Shard], duplicates: Callable[[], int] = lambda: 0) -> None:
+        self._shards = shards
+        self._duplicates = duplicates
+
+    def __iter__(self) -> Iterator[Shard]:
+        return self._shards
+
+    @property
+    def duplicates(self) -> int:
+        """Requests that --dedupe has dropped by now. May be asked for in any thread."""
+        return self._duplicates()
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What a run, or a dry run, is to do with its input."""
 
@@ -55,15 +71,16 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether a line will have a record."""
         return partial(is_entry, form=self.inputs.entry_form)
 
-    def shards(self, folder: Path) -> Iterator[Shard]:
-        """The shards; to be asked for once. Blocks as the inputs do. folder: for what --dedupe keeps meanwhile."""
+    def shards(self, folder: Path) -> Shards:
+        """The shards; to be asked for once. folder: for what --dedupe keeps meanwhile."""
         lines: Iterable[bytes] = self.selection.lines(self.inputs.lines(), self.is_entry)
-        if self.dedupe:
-            # Only now: the others need no database.
-            from app.sources.dedupe import unique
+        if not self.dedupe:
+            return Shards(cut(lines, self.shard_size))
+        # Only now: the others need no database.
+        from app.sources.dedupe import Unique
 
-            lines = unique(lines, folder)
-        return cut(lines, self.shard_size)
+        unique = Unique(lines, folder)
+        return Shards(cut(unique, self.shard_size), lambda: unique.dropped)
 
 
 def make_plan(options: BatchOptions) -> Plan:

@@ -321,8 +321,14 @@ def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None
         origin.wait_waiting("held")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
+    with running_batch(*arguments, "--dry-run") as process:
+        assert process.wait() == 0
+        assert "10 lines: 3 requests, 0 that can't be fetched; 3 shards" in process.stdout
+        assert "  7 listed before, and fetched once\n" in process.stdout
     origin.open("held")
-    assert run_batch(*arguments)[0] == 0
+    status, said = run_batch(*arguments, "--summary", tmp_path / "summary.json")
+    assert (status, "7 listed before, and fetched once\n" in said) == (0, True)
+    assert json.loads((tmp_path / "summary.json").read_bytes())["duplicates"] == 7
     assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0, 1, 3]
     counts = origin.counts().requests
     assert (counts["/ok/1"], counts["/ok/2"]) == (1, 1)
