@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from app.errors import OutputError, UsageError
+from app.files.parquet_extra import pyarrow_is_missing
 from app.sinks.publishing import Publication
 from app.sinks.streams import write_gzip, write_plain, write_zstd
 
@@ -72,7 +73,7 @@ class OutputSpec(msgspec.Struct, frozen=True):
         if path.name.endswith(WORK_SUFFIX):
             raise UsageError(f"-o {text}: names that end in {WORK_SUFFIX} are those of work folders")
         if kind == "parquet" and find_spec("pyarrow") is None:
-            raise UsageError(f"-o {text}: Parquet needs pyarrow, which is not here: pip install 'percore[parquet]'")
+            raise UsageError(f"-o {text}: {pyarrow_is_missing()}")
         return cls(kind, str(path))
 
     @property
@@ -109,11 +110,12 @@ NO_PAGES = PageOutputs()
 def parse_outputs(texts: Sequence[str]) -> list[OutputSpec]:
     """The outputs of one run. Raises UsageError as `OutputSpec.parse`, and when two are the same."""
     specs = [OutputSpec.parse(text) for text in texts]
-    places: dict[Path, OutputSpec] = {}
-    for spec in specs:
-        other = places.setdefault(spec.path.resolve(), spec)
-        if other is not spec:
-            raise UsageError(f"-o {other} and -o {spec} are the same place")
+    places: dict[Path, str] = {}
+    for spec, text in zip(specs, texts, strict=True):
+        place = spec.path.resolve()
+        if place in places:
+            raise UsageError(f"-o {places[place]} and -o {text} are the same place")
+        places[place] = text
     return specs
 
 
@@ -123,7 +125,8 @@ def page_outputs(specs: Iterable[OutputSpec], bodies: str | None = None) -> Page
         try:
             os.makedirs(bodies, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--store-bodies {bodies}: {error.strerror}") from None
+            why = "it is a file" if os.path.isfile(bodies) else error.strerror
+            raise UsageError(f"--store-bodies {bodies}: {why}") from None
         bodies = str(Path(bodies).resolve())
     return PageOutputs(any(spec.kind == "warc.gz" for spec in specs), bodies)
 
