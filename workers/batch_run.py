@@ -12,14 +12,12 @@ import msgspec
 
 from app.errors import OutputError, PercoreError, UsageError
 from app.policy.advice import added_up, advise
-from app.policy.cpu_list import format_cpus
-from workers.affinity import core_order, should_pin, worker_count
+from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
 from workers.feed import Feed
 from workers.layout import shard_path
 from workers.ledger import Ledger
-from workers.messages import Begin
-from workers.plan import Plan
+from workers.plan import Plan, Shards, begin_of, workers_of
 from workers.progress import Progress
 from workers.summary import OriginUse, StageSummary, State, Summary, peak_bytes
 from workers.supervisor import Supervisor
@@ -44,10 +42,10 @@ class BatchRun:
         self._plan = plan
         self._how_to_go_on = how_to_go_on
         self._topology: Topology = read_topology()
-        usable = worker_count(self._topology)
-        self._workers = usable if options.settings.workers == "auto" else options.settings.workers
+        self._workers = workers_of(options, self._topology)
         self._folder = WorkFolder(plan.outputs)
         self._tally = Tally()
+        self._shards: Shards
         self._started_at = datetime.now(UTC)
         self._started_s = time.monotonic()
 
@@ -61,9 +59,8 @@ class BatchRun:
             self._write_summary(done.summary)
             return 0
         ledger = Ledger(self._folder.path)
-        feed = Feed(
-            plan.shards(self._folder.path), finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1
-        )
+        self._shards = plan.shards(self._folder.path)
+        feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
         shown = Progress(options.progress, lambda: self._estimate(feed))
         supervisor = self._supervisor(feed, ledger, shown)
         try:
@@ -80,33 +77,22 @@ class BatchRun:
         finally:
             shown.close()
             ledger.close()
+            self._folder.release()
         self._write_summary(summary)
         return self._say_how_it_ended(summary, supervisor, shown)
 
     def _supervisor(self, feed: Feed, ledger: Ledger, shown: Progress) -> Supervisor:
         options, topology = self._options, self._topology
-        # The children share each origin, and what the machine has besides their cores.
-        wide = format_cpus(topology.allowed)
-        settings = msgspec.structs.replace(options.settings, workers=self._workers, wide_cpus=wide)
-        begin = Begin(
-            settings,
-            self._plan.fetch,
-            list(options.stages),
-            self._plan.inputs.entry_form,
-            self._plan.shard_size,
-            str(self._folder.path),
-            options.deny_private,
-            self._plan.pages,
-        )
+        begin = begin_of(options, self._plan, self._folder.path, topology)
         return Supervisor(
             begin,
             feed,
             self._tally,
             shown,
             workers=self._workers,
-            cores=core_order(topology) if should_pin(settings.pin, topology) else (),
+            cores=core_order(topology) if should_pin(begin.settings.pin, topology) else (),
             wide=topology.allowed,
-            drain_limit_s=settings.drain_timeout_s,
+            drain_limit_s=begin.settings.drain_timeout_s,
             finished=ledger.note,
         )
 
@@ -178,6 +164,7 @@ class BatchRun:
             ],
             parent_peak_bytes=parent,
             child_peak_bytes=child,
+            duplicates=self._shards.duplicates,
         )
 
     def _write_summary(self, summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""Dry run: what is in an input, told without fetching or writing anything."""
+"""Dry run: what is in an input, and whether a child could begin, told without fetching or writing anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from app.model.outcome import Failure
 from app.policy.heaviest import Heaviest
 from app.policy.urls import origin_of
 from app.sources.entry import parse_entry
-from workers.plan import Plan
+from workers.batch_options import BatchOptions
+from workers.begin_check import check_begin
+from workers.plan import Plan, begin_of
+from workers.topology import read_topology
 
 # So many origins are told apart; with more it is said that there are more.
 _ORIGINS_COUNTED = 500_000
@@ -22,6 +25,7 @@ class DryRun(msgspec.Struct, frozen=True):
     """What there is.
 
     requests  that would be fetched
+    duplicates  requests that --dedupe drops
     invalid   lines that would only have a record of their failure, by error kind
     origins   how many there are; `more_origins` when not all were told apart
     largest   the origins with the most requests, and how many those are, at least
@@ -29,6 +33,7 @@ class DryRun(msgspec.Struct, frozen=True):
 
     lines: int
     requests: int
+    duplicates: int
     invalid: dict[str, int]
     shards: int
     shard_size: int
@@ -43,6 +48,7 @@ class DryRun(msgspec.Struct, frozen=True):
             f"{_number(self.lines, 'line')}: {_number(self.requests, 'request')}, "
             f"{sum(self.invalid.values()):,} that can't be fetched; "
             f"{_number(self.shards, 'shard')} of up to {_number(self.shard_size, 'line')}",
+            *([f"  {self.duplicates:,} listed before, and fetched once"] if self.duplicates else []),
             *(f"  {kind}  {count:,}" for kind, count in self.invalid.items()),
             f"{more}{_number(self.origins, 'origin')}" + (", the largest:" if self.largest else ""),
             *(f"  {origin}  {count:,}" for origin, count in self.largest.items()),
@@ -50,14 +56,21 @@ class DryRun(msgspec.Struct, frozen=True):
         return [*lines, "nothing was fetched"]
 
 
-def dry_run(plan: Plan, folder: Path) -> DryRun:
-    """Read the whole input. Memory does not depend on its length. folder: for what --dedupe keeps meanwhile."""
+def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
+    """Have a child load the stages, then read the whole input. Memory does not depend on its length.
+
+    folder  for what --dedupe keeps meanwhile
+    Raises UsageError for what a run would refuse.
+    """
+    topology = read_topology()
+    check_begin(begin_of(options, plan, folder, topology), topology.allowed)
     lines = requests = shards = 0
     invalid: Counter[str] = Counter()
     largest = Heaviest()
     seen: set[int] = set()
     more = False
-    for shard in plan.shards(folder):
+    all_shards = plan.shards(folder)
+    for shard in all_shards:
         entries = 0
         for index, line in enumerate(shard.lines, shard.first_index):
             entry = parse_entry(index, line, plan.inputs.entry_form)
@@ -82,6 +95,7 @@ def dry_run(plan: Plan, folder: Path) -> DryRun:
         invalid=dict(invalid.most_common()),
         shards=shards,
         shard_size=plan.shard_size,
+        duplicates=all_shards.duplicates,
         origins=len(seen),
         more_origins=more,
         largest={use.key: round(use.weight) for use in largest.most(_ORIGINS_SHOWN)},

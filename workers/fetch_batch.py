@@ -44,7 +44,7 @@ def command(**given: Any) -> int:
         from workers.dry_run import dry_run
 
         with tempfile.TemporaryDirectory(prefix="fetch-batch-") as folder:
-            for line in dry_run(plan, Path(folder)).report():
+            for line in dry_run(options, plan, Path(folder)).report():
                 click.echo(line)
         return 0
     return BatchRun(options, plan, _how_to_go_on).run()

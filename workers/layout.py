@@ -2,7 +2,7 @@
 
     manifest.json          what is being done
     intent.json            whether the output that exists is to be replaced, and whether failures are being retried
-    lock                   held by the parent that works here
+    lock                   held by the parent that works here (workers.output_lock)
     parts/000000.jsonl     records of a shard under way, in the order of completion
     shards/000000.jsonl    a finished shard, in input order
     ledger                 counts of the finished shards
@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from app.sinks.outputs import WORK_SUFFIX
+
 MANIFEST = "manifest.json"
 INTENT = "intent.json"
 LOCK = "lock"
@@ -26,6 +28,11 @@ SHARDS = "shards"
 RECEIPT = "receipt.json"
 
 SHARD_NAME = re.compile(r"\d{6,}\.jsonl")
+
+
+def work_path(output: Path) -> Path:
+    """The work folder of a job whose first output that is; of its other outputs, where their lock lies."""
+    return output.with_name(output.name + WORK_SUFFIX)
 
 
 def part_path(folder: Path, number: int) -> Path:

@@ -7,7 +7,8 @@ once however long they are. (Except for a sample of a number: how many there are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,13 +17,18 @@ import msgspec
 
 from app.errors import UsageError
 from app.model.job import FetchOptions
+from app.policy.cpu_list import format_cpus
 from app.policy.sharding import Shard, cut
 from app.sinks.outputs import OutputSpec, PageOutputs, page_outputs, parse_outputs
 from app.sources.entry import is_entry
 from app.sources.inputs import Inputs
+from workers.affinity import worker_count
 from workers.batch_options import BatchOptions
 from workers.manifest import InputMark, Manifest
+from workers.messages import Begin
+from workers.receipt import receipt_path
 from workers.selection import IsEntry, Selection
+from workers.topology import Topology
 
 # A short list is cut into this many shards all the same, so that every core gets some of it. The number must not
 # depend on the machine or on --workers: a resumed run has to cut the same way.
@@ -30,6 +36,22 @@ _SHARDS_AT_LEAST = 32
 
 # Lines that are counted, at most, to tell whether a list is short: a moment's work, also with large shards.
 _COUNTED_AT_MOST = 32_000
+
+
+class Shards:
+    """The shards of a job, to be iterated over once, in any one thread. Blocks as the inputs do."""
+
+    def __init__(self, shards: Iterator[Shard], duplicates: Callable[[], int] = lambda: 0) -> None:
+        self._shards = shards
+        self._duplicates = duplicates
+
+    def __iter__(self) -> Iterator[Shard]:
+        return self._shards
+
+    @property
+    def duplicates(self) -> int:
+        """Requests that --dedupe has dropped by now. May be asked for in any thread."""
+        return self._duplicates()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -49,24 +71,23 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether a line will have a record."""
         return partial(is_entry, form=self.inputs.entry_form)
 
-    def shards(self, folder: Path) -> Iterator[Shard]:
-        """The shards; to be asked for once. Blocks as the inputs do. folder: for what --dedupe keeps meanwhile."""
+    def shards(self, folder: Path) -> Shards:
+        """The shards; to be asked for once. folder: for what --dedupe keeps meanwhile."""
         lines: Iterable[bytes] = self.selection.lines(self.inputs.lines(), self.is_entry)
-        if self.dedupe:
-            # Only now: the others need no database.
-            from app.sources.dedupe import unique
+        if not self.dedupe:
+            return Shards(cut(lines, self.shard_size))
+        # Only now: the others need no database.
+        from app.sources.dedupe import Unique
 
-            lines = unique(lines, folder)
-        return cut(lines, self.shard_size)
+        unique = Unique(lines, folder)
+        return Shards(cut(unique, self.shard_size), lambda: unique.dropped)
 
 
 def make_plan(options: BatchOptions) -> Plan:
     """Look at the inputs' beginnings, and at the outputs' names. Raises UsageError."""
     inputs = _open(options)
     outputs = parse_outputs(options.outputs)
-    for output in outputs:
-        if inputs.is_same_file(str(output.path)):
-            raise UsageError(f"{output} is the input; give the output another name")
+    _keep_apart(options, inputs, outputs)
     selection = _selection(options, inputs)
     shard_size = selection.wider(options.shard_size)
     if inputs.is_repeatable:
@@ -86,7 +107,7 @@ def make_plan(options: BatchOptions) -> Plan:
         formats=list(inputs.formats),
         url_column=options.url_column,
         dedupe=options.dedupe,
-        outputs=[outputs[0].kind, *map(str, outputs[1:])],
+        outputs=[outputs[0].kind, *(output.whole_name for output in outputs[1:])],
         bodies=bodies,
         limit=options.limit,
         sample=options.sample,
@@ -100,6 +121,44 @@ def make_plan(options: BatchOptions) -> Plan:
     )
     pages = page_outputs(outputs, None if options.dry_run else options.store_bodies)
     return Plan(inputs, selection, options.dedupe, shard_size, fetch, outputs, pages, manifest)
+
+
+def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology) -> Begin:
+    """What each child of a run in the work folder `folder` is told first."""
+    # The children share each origin, and what the machine has besides their cores.
+    settings = msgspec.structs.replace(
+        options.settings, workers=workers_of(options, topology), wide_cpus=format_cpus(topology.allowed)
+    )
+    return Begin(
+        settings,
+        plan.fetch,
+        list(options.stages),
+        plan.inputs.entry_form,
+        plan.shard_size,
+        str(folder),
+        options.deny_private,
+        plan.pages,
+    )
+
+
+def workers_of(options: BatchOptions, topology: Topology) -> int:
+    """How many children a run has on this machine."""
+    return worker_count(topology) if options.settings.workers == "auto" else options.settings.workers
+
+
+def _keep_apart(options: BatchOptions, inputs: Inputs, outputs: Sequence[OutputSpec]) -> None:
+    """Raises UsageError when two things that are written, or read, are one."""
+    places = {output.whole_name.rstrip("/"): f"-o {output}" for output in outputs}
+    receipt = receipt_path(outputs[0].path)
+    places[os.path.realpath(receipt)] = f"the receipt, {receipt},"
+    for output in outputs:
+        if inputs.is_same_file(str(output.path)):
+            raise UsageError(f"{output} is the input; give the output another name")
+    for option, name in (("--store-bodies", options.store_bodies), ("--summary", options.summary)):
+        if name is not None and (other := places.get(os.path.realpath(name))):
+            raise UsageError(f"{option} {name} and {other} are the same place")
+    if options.summary is not None and inputs.is_same_file(options.summary):
+        raise UsageError(f"--summary {options.summary} is the input; give the summary another name")
 
 
 def _open(options: BatchOptions) -> Inputs:

@@ -75,7 +75,9 @@ class Progress:
         if self._screen is not None:
             if takes_more(self._stream):
                 screen = self._screen
-                self._safely(lambda: screen.draw(picture(snapshot, screen.size()[1] - 1, plain=self._is_plain)))
+                columns, rows = screen.size()
+                lines = picture(snapshot, rows - 1, columns=columns, plain=self._is_plain)
+                self._safely(lambda: screen.draw(lines))
         elif self._mode == "json":
             self._print(msgspec.json.encode(snapshot).decode())
         elif self._mode == "log":

@@ -11,6 +11,12 @@ from workers.summary import OriginUse
 from workers.tally import WorkerState
 
 _BAR_CHARACTERS = 20
+
+# Pieces of the first line as a narrow window leaves them out.
+_LEAST_FIRST = ("bar", "in flight", "share", "rate", "left", "failed")
+
+# Below this, columns of figures don't stand under each other.
+_NARROW_COLUMNS = 64
 _KINDS_SHOWN = 5
 _ORIGINS_SHOWN = 3
 
@@ -49,14 +55,19 @@ def words(snapshot: Snapshot) -> str:
     )
 
 
-def picture(snapshot: Snapshot, rows: int, *, plain: bool) -> list[Line]:
-    """It in up to `rows` lines. plain: characters of ASCII only."""
-    first = _bar_line(snapshot, plain)
-    last = [line for line in (_kinds_line(snapshot), _slowest_line(snapshot)) if line]
-    workers = [_worker_line(state) for state in snapshot.workers]
+def picture(snapshot: Snapshot, rows: int, *, columns: int = 1000, plain: bool) -> list[Line]:
+    """It in up to `rows` lines. plain: characters of ASCII only.
+
+    columns  of the window: a narrow one is shown less, least of all what matters least; whoever draws cuts the rest
+    """
+    first = _bar_line(snapshot, columns, plain)
+    is_narrow = columns < _NARROW_COLUMNS
+    last = [line for line in (_kinds_line(snapshot, is_narrow), _slowest_line(snapshot, is_narrow)) if line]
+    workers = [_worker_line(state, is_narrow) for state in snapshot.workers]
     room = max(0, rows - 1 - len(last))
     if len(workers) > room:
-        workers = [*workers[: max(0, room - 1)], _more_line(snapshot.workers[max(0, room - 1) :])][:room]
+        shown = max(0, room - 1)
+        workers = [*workers[:shown], _more_line(snapshot.workers[shown:], is_narrow)][:room]
     return [first, *workers, *last][: max(1, rows)]
 
 
@@ -69,58 +80,66 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _bar_line(snapshot: Snapshot, plain: bool) -> Line:
+def _bar_line(snapshot: Snapshot, columns: int, plain: bool) -> Line:
     share = min(1.0, snapshot.done / snapshot.expected) if snapshot.expected else 0.0
     full = int(share * _BAR_CHARACTERS)
     done, rest = ("#", ".") if plain else ("█", "░")
     of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
-    return [
-        (done * full, "green"),
-        (rest * (_BAR_CHARACTERS - full), "dim"),
-        (f" {share:4.0%}  " if snapshot.expected else "       ", ""),
-        (f"{snapshot.done:,}{of} done", "bold"),
-        ("  ", ""),
-        (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim"),
-        (f"  {snapshot.in_flight:,} in flight  ", ""),
-        (f"{snapshot.rate:,.0f}/s", "cyan"),
-        (f"  ETA {duration(snapshot.eta_s)}", ""),
-    ]
+    pieces: dict[str, Line] = {
+        "bar": [(done * full, "green"), (rest * (_BAR_CHARACTERS - full), "dim"), (" ", "")],
+        "share": [(f"{share:4.0%}  " if snapshot.expected else "      ", "")],
+        "done": [(f"{snapshot.done:,}{of} done", "bold")],
+        "failed": [("  ", ""), (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim")],
+        "in flight": [(f"  {snapshot.in_flight:,} in flight", "")],
+        "rate": [("  ", ""), (f"{snapshot.rate:,.0f}/s", "cyan")],
+        "left": [(f"  ETA {duration(snapshot.eta_s)}", "")],
+    }
+    for name in _LEAST_FIRST:
+        if sum(len(text) for line in pieces.values() for text, _ in line) <= columns:
+            break
+        del pieces[name]
+    return [span for line in pieces.values() for span in line]
 
 
-def _worker_line(state: WorkerState) -> Line:
+def _worker_line(state: WorkerState, is_narrow: bool) -> Line:
     name = f"core {state.core}" if state.core is not None else f"worker {state.pid}"
-    return _state_line(name, state.in_flight, state.cpu, state.late_s)
+    return _state_line(name, state.in_flight, state.cpu, state.late_s, is_narrow)
 
 
-def _more_line(rest: Sequence[WorkerState]) -> Line:
+def _more_line(rest: Sequence[WorkerState], is_narrow: bool) -> Line:
     return _state_line(
         f"and {len(rest)} more",
         sum(state.in_flight for state in rest),
         sum(state.cpu for state in rest),
         max((state.late_s for state in rest), default=0.0),
+        is_narrow,
     )
 
 
-def _state_line(name: str, in_flight: int, cpu: float, late_s: float) -> Line:
-    figures = f"{in_flight:>6,} in flight  {cpu:>5.0%} CPU  hub late {late_s * 1000:,.1f} ms"
-    return [(f"  {name:<14}", "dim"), (figures, "")]
+def _state_line(name: str, in_flight: int, cpu: float, late_s: float, is_narrow: bool) -> Line:
+    flying, load = (f"{in_flight:,}", f"{cpu:.0%}") if is_narrow else (f"{in_flight:>6,}", f"{cpu:>5.0%}")
+    return [_label(name, is_narrow), (f"{flying} in flight  {load} CPU  hub late {late_s * 1000:,.1f} ms", "")]
 
 
-def _kinds_line(snapshot: Snapshot) -> Line:
+def _label(name: str, is_narrow: bool) -> Span:
+    return (f"{name} " if is_narrow else f"  {name:<14}", "dim")
+
+
+def _kinds_line(snapshot: Snapshot, is_narrow: bool) -> Line:
     if not snapshot.kinds:
         return ()
     shown = list(snapshot.kinds.items())[:_KINDS_SHOWN]
-    spans: list[Span] = [(f"  {'failed':<14}", "dim"), (", ".join(f"{kind} {n:,}" for kind, n in shown), "")]
+    spans: list[Span] = [_label("failed", is_narrow), (", ".join(f"{kind} {n:,}" for kind, n in shown), "")]
     if len(snapshot.kinds) > len(shown):
         spans.append((f", and {len(snapshot.kinds) - len(shown)} kinds more", ""))
     return spans
 
 
-def _slowest_line(snapshot: Snapshot) -> Line:
+def _slowest_line(snapshot: Snapshot, is_narrow: bool) -> Line:
     # With one origin there is nothing to compare.
     if len(snapshot.slowest) < 2:
         return ()
     shown = ", ".join(
         f"{use.origin} {use.seconds / use.fetches:.3g} s x {use.fetches:,}" for use in snapshot.slowest[:_ORIGINS_SHOWN]
     )
-    return [(f"  {'most time':<14}", "dim"), (shown, "")]
+    return [_label("most time", is_narrow), (shown, "")]

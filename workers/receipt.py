@@ -28,11 +28,13 @@ class Receipt(msgspec.Struct, frozen=True):
     """The content of the file: the outputs' marks in the order of the command.
 
     manifest  a Manifest, of this version of Percore or another
+    failed    where no output has records: see workers.failed_indexes
     """
 
     outputs: list[OutputMark]
     summary: Summary
     manifest: msgspec.Raw
+    failed: dict[str, bytes] | None = None
 
 
 def receipt_path(output: Path) -> Path:
@@ -47,9 +49,16 @@ def mark_of(output: Path) -> OutputMark:
     return OutputMark(sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0))
 
 
-def write_receipt(path: Path, outputs: Sequence[Path], manifest: Manifest, summary: Summary) -> None:
+def write_receipt(
+    path: Path,
+    outputs: Sequence[Path],
+    manifest: Manifest,
+    summary: Summary,
+    failed: dict[str, bytes] | None = None,
+) -> None:
     """Write the receipt of finished outputs. Raises OSError."""
-    receipt = Receipt([mark_of(output) for output in outputs], summary, msgspec.Raw(msgspec.json.encode(manifest)))
+    marks = [mark_of(output) for output in outputs]
+    receipt = Receipt(marks, summary, msgspec.Raw(msgspec.json.encode(manifest)), failed)
     write_whole(path, [msgspec.json.format(msgspec.json.encode(receipt), indent=2), b"\n"])
 
 

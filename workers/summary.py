@@ -38,6 +38,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     records           that the job has by now; `ok` and `failed` add up to it, `kinds` has the failed ones by error kind
     resumed           those of them that an earlier run left
     fetched           those that this run added
+    duplicates        requests that --dedupe has dropped: of those that were read by now
     elapsed_s, rate   of this run; rate is fetched records per second
     started_at        ISO 8601, UTC
     worker_deaths     workers that died and were replaced
@@ -62,6 +63,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[StageSummary] = []
     parent_peak_bytes: int = 0
     child_peak_bytes: int = 0
+    duplicates: int = 0
 
     def lines(self) -> list[str]:
         """The closing lines: how many, how fast, what went wrong how often, who was slow."""
@@ -70,7 +72,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             first += f"{self.resumed:,} from an earlier run, {self.fetched:,} "
         first += f"in {self.elapsed_s:.1f} s ({self.rate:,.0f}/s)"
         width = max(map(len, self.kinds), default=0)
-        lines = [first, *(f"  {kind:<{width}}  {count:,}" for kind, count in self.kinds.items())]
+        dropped = f"{self.duplicates:,} listed before, and fetched once"
+        lines = [
+            first,
+            *([dropped] if self.duplicates else []),
+            *(f"  {kind:<{width}}  {count:,}" for kind, count in self.kinds.items()),
+        ]
         # With one origin there is nothing to compare.
         if len(self.slowest_origins) > 1:
             lines.append("most time went to:")

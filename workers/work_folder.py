@@ -10,22 +10,26 @@ order of each step below is such that a kill between any two leaves something th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from app.errors import OutputError, UsageError
 from app.sinks.durable import sync_names, write_whole
-from app.sinks.outputs import OutputSpec, assemble, is_assembled
-from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS
+from app.sinks.jsonl import OK, stored_records
+from app.sinks.outputs import OutputSpec, assemble, has_records, is_assembled
+from workers.failed_indexes import FailedIndexes
+from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS, work_path
 from workers.manifest import Manifest, difference
+from workers.output_lock import OutputLock
 from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vouches, write_receipt
-from workers.retry_failed import drop_failed, source_of, unpack
+from workers.retry_failed import drop_failed
 from workers.summary import Summary
+from workers.unpack import unpack
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -40,7 +44,8 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 class WorkFolder:
-    """The folder of one run. Call `begin` first; from then on it is open and locked, until this process ends.
+    """The folder of one run. Call `begin` first; then it, and all outputs, are locked until `release`, or until this
+    process ends.
 
     specs  the outputs; the folder, and the receipt, lie beside the first one
     """
@@ -49,7 +54,9 @@ class WorkFolder:
         self._specs = tuple(specs)
         self._outputs = [spec.path for spec in specs]
         self.output = self._outputs[0]
-        self.path = self.output.with_name(self.output.name + ".percore")
+        self.path = work_path(self.output)
+        # In one order whoever asks, so that of two jobs one gets them all.
+        self._locks = [OutputLock(output, self.output) for output in sorted(self._outputs, key=os.path.realpath)]
         self._intent = Intent()
         self._is_new = False
 
@@ -62,25 +69,20 @@ class WorkFolder:
         or is in use.
         """
         try:
-            for spec in self._specs:
-                _check_form(spec)
-            source = source_of(self._specs) if retry is not None else None
-            # Looked at before anything is made: so it works where nothing may be written, too.
-            if not self.path.exists() and self._are_there(fresh):
-                receipt = finished_by(self._outputs, manifest)
-                if retry is None or _has_none(receipt, retry):
-                    return receipt
-            self._is_new = not self.path.exists()
-            self._lock()
-            self.settle()
-            return self._begin(manifest, fresh, retry, source)
-        except OSError as error:
-            raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
+            receipt = self._ready(manifest, fresh, retry)
+        except BaseException as error:
+            self.release()
+            if isinstance(error, OSError):
+                raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
+            raise
+        if receipt is not None:
+            self.release()
+        return receipt
 
     def discard_if_new(self) -> None:
-        """Leave nothing behind when it turns out that the job can't be done as it was asked for."""
+        """Have `release` leave nothing behind, when it turns out that the job can't be done as it was asked for."""
         if self._is_new:
-            shutil.rmtree(self.path, ignore_errors=True)
+            (self.path / MANIFEST).unlink(missing_ok=True)
 
     def publish(self, shards: Callable[[], Iterable[Path]], manifest: Manifest, summary: Summary) -> None:
         """Turn the finished shards, in the order given, into the outputs, and remove the folder. Raises OutputError.
@@ -90,9 +92,10 @@ class WorkFolder:
         for spec in self._specs:
             assemble(spec, shards(), self.path, replace=self._intent.replaces)
         try:
-            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary)
+            failed = None if any(map(has_records, self._specs)) else _failed_of(shards())
+            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary, failed)
             self.settle()
-            self.close()
+            self.release()
         except OSError as error:
             raise OutputError(f"can't write {self.output}: {error.strerror}") from error
 
@@ -104,29 +107,47 @@ class WorkFolder:
         (self.path / MANIFEST).unlink(missing_ok=True)
         os.replace(self.path / RECEIPT, receipt_path(self.output))
         sync_names(self.output.parent)
-        self._clear()
+        _clear(self.path)
 
-    def close(self) -> None:
-        """Remove the folder if nothing is left in it to go on with."""
-        if not (self.path / MANIFEST).exists():
-            shutil.rmtree(self.path, ignore_errors=True)
+    def release(self) -> None:
+        """Let go of the outputs, and of the folder if there is nothing in it to go on with. May be called again."""
+        for lock in self._locks:
+            if lock.is_taken and lock.folder == self.path and not self._is_of_use():
+                with suppress(OSError):
+                    _clear(self.path)
+            lock.release()
+
+    def _is_of_use(self) -> bool:
+        """Whether the folder holds a run to go on with, or one whose end is left to be settled."""
+        return (self.path / MANIFEST).exists() or (self.path / RECEIPT).exists()
 
     # Beginning
 
-    def _begin(
-        self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None, source: OutputSpec | None
-    ) -> Receipt | None:
+    def _ready(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
+        for spec in self._specs:
+            _check_form(spec)
+        # Looked at before anything is made: so it works where nothing may be written, too.
+        if not self.path.exists() and self._are_there(fresh):
+            receipt = finished_by(self._outputs, manifest)
+            if retry is None or _has_none(receipt, retry):
+                self._sweep()
+                return receipt
+        self._is_new = not self.path.exists()
+        self._lock(fresh)
+        self.settle()
+        return self._begin(manifest, fresh, retry)
+
+    def _begin(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
         if fresh or found is None:
-            self._clear()
+            _clear(self.path)
             self._make_folders()
             if self._are_there(fresh):
                 receipt = finished_by(self._outputs, manifest)
-                if retry is None or source is None or _has_none(receipt, retry):
-                    self.close()
+                if retry is None or _has_none(receipt, retry):
                     return receipt
                 self._is_new = True
-                unpack(source.path, self.path, manifest.shard_size)
+                unpack(self._specs, receipt.failed, self.path, manifest.shard_size)
                 drop_failed(self.path, retry)
             replaces = any(output.exists() for output in self._outputs)
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
@@ -168,32 +189,34 @@ class WorkFolder:
         for folder in (PARTS, SHARDS):
             (self.path / folder).mkdir(exist_ok=True)
 
-    def _lock(self) -> None:
-        """Make the folder ours; the lock is kept until this process ends in whatever way."""
-        while True:
-            self.path.mkdir(exist_ok=True)
-            self._lock_file = open(self.path / LOCK, "a+")  # noqa: SIM115
-            try:
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._lock_file.seek(0)
-                holder = self._lock_file.read().strip() or "?"
-                raise UsageError(f"another fetch-batch (process {holder}) is writing {self.output}") from None
-            # Whoever held it may have removed the folder between our look and our lock.
-            if _is_same(self.path / LOCK, self._lock_file.fileno()):
-                break
-        self._lock_file.truncate(0)
-        self._lock_file.write(str(os.getpid()))
-        self._lock_file.flush()
+    def _lock(self, fresh: bool) -> None:
+        """Make the folder ours, and all outputs, until `release` or the end of this process."""
+        for lock in self._locks:
+            lock.take()
+            if lock.folder == self.path or not (lock.folder / MANIFEST).exists():
+                continue
+            # Its process is gone, but it may be gone on with; what it has fetched could no longer become this output.
+            if not fresh:
+                raise UsageError(f"{lock.folder}/ holds an unfinished run of another job; --fresh throws it away")
+            _clear(lock.folder)
 
-    def _clear(self) -> None:
-        """Remove all but the lock; the manifest first, so that a kill leaves no half of a job that looks whole."""
-        (self.path / MANIFEST).unlink(missing_ok=True)
-        for entry in self.path.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name != LOCK:
-                entry.unlink()
+    def _sweep(self) -> None:
+        """Take away what a killed run that had finished has left: folders of nothing but locks."""
+        for lock in self._locks:
+            if lock.folder.exists() and not (lock.folder / MANIFEST).exists():
+                with suppress(UsageError, OSError):
+                    lock.take()
+                    lock.release()
+
+
+def _clear(folder: Path) -> None:
+    """Remove all but the lock; the manifest first, so that a kill leaves no half of a job that looks whole."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
 
 
 def _check_form(spec: OutputSpec) -> None:
@@ -209,13 +232,17 @@ def _check_form(spec: OutputSpec) -> None:
         raise UsageError(f"{spec} holds other things than shards, and is left alone")
 
 
+def _failed_of(shards: Iterable[Path]) -> dict[str, bytes]:
+    """For the receipt: which requests failed, and how."""
+    failed = FailedIndexes()
+    for shard in shards:
+        with open(shard, "rb") as file:
+            for record in stored_records(file):
+                if record.kind != OK:
+                    failed.add(record.index, record.kind)
+    return failed.packed()
+
+
 def _has_none(receipt: Receipt, kinds: frozenset[str]) -> bool:
     """Whether no record failed in one of these ways."""
     return not kinds & receipt.summary.kinds.keys()
-
-
-def _is_same(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

@@ -54,12 +54,14 @@ class Answer(msgspec.Struct):
     body    as it came, content codings included
     error   why the body is not whole, None if it is
     timing  see Timing
+    address  of the origin that it came from, if that is noted (`note_addresses`) and no proxy stood between
     """
 
     head: Sequence[bytes]
     body: bytes
     error: TransferError | None
     timing: Timing
+    address: str | None = None
 
 
 class _Told:
@@ -103,6 +105,8 @@ class CurlTransport:
     max_idle_connections  kept for later, all origins together
     """
 
+    _notes_addresses: ClassVar[bool] = False
+
     def __init__(self, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> None:
         self.policy = policy
         self._is_limited = policy.allow != EVERYWHERE
@@ -120,6 +124,13 @@ class CurlTransport:
     def of(cls, policy: AddressPolicy, *, max_idle_connections: int = 1024) -> CurlTransport:
         """This hub's transport for `policy`. The first who asks decides on `max_idle_connections`."""
         return Transports(policy, max_idle_connections=max_idle_connections).here()
+
+    @classmethod
+    def note_addresses(cls) -> None:
+        """Have all answers of this process say from now on which address they came from: for archives. Others are
+        spared the price of asking libcurl.
+        """
+        cls._notes_addresses = True
 
     def exchange(
         self,
@@ -182,6 +193,8 @@ class CurlTransport:
         timing = transfer.timing(name_s)
         self._protocols[timing.protocol] += 1
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, timing)
+        if self._notes_addresses and not profile.proxy:
+            answer.address = transfer.address() or None
         if profile.http != "1.1":
             self._learn(url, host, port, timing.protocol)
         self._put_back(transfer, profile)

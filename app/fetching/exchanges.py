@@ -32,6 +32,7 @@ class Exchange(NamedTuple):
     protocol  "HTTP/1.1" and so on; "" if not known
     began_s   seconds since the epoch at which it began; None if not known
     is_coded  whether the body has content codings, and so is compressed already
+    address   that the answer came from; None if not known
     """
 
     url: str
@@ -41,6 +42,7 @@ class Exchange(NamedTuple):
     protocol: str
     began_s: float | None
     is_coded: bool
+    address: str | None = None
 
 
 def exchanges_of(page: Page) -> list[Exchange]:
@@ -68,6 +70,7 @@ def _exchange(page: Any) -> Exchange:
         protocol=protocol,
         began_s=page.began_s,
         is_coded=coded,
+        address=None if answer is None else answer.address,
     )
 
 

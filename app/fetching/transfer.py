@@ -242,6 +242,12 @@ class Transfer:
         """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""
         return _PROTOCOLS.get(self.curl.getinfo(pycurl.INFO_HTTP_VERSION), "")
 
+    def address(self) -> str:
+        """What it was sent to, without brackets: the origin's, or the proxy's; "" if there was no connection. Of the
+        transfer that has ended.
+        """
+        return self.curl.getinfo(pycurl.PRIMARY_IP) or ""
+
     def is_connected(self) -> bool:
         """Whether the request could be sent; of the transfer under way or ended. Its TLS and proxy are agreed on."""
         return bool(self.curl.getinfo(pycurl.PRETRANSFER_TIME))

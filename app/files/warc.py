@@ -9,7 +9,7 @@ at a place that was noted before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from app.errors import BrokenInput
@@ -18,17 +18,21 @@ from app.files.unpacked import Place
 
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_FIELDS = 1000
+_MAX_BLOCK_BYTES = 64 * 1024
 
 _BEGINNING = b"WARC/"
 _BLANK = (b"\r\n", b"\n")
 
 
 class Record(NamedTuple):
-    """place: of its first byte; fields: values by lower-case name; length_bytes: of its block."""
+    """place: of its first byte; fields: values by lower-case name; length_bytes: of its block; block: itself, where it
+    was asked for.
+    """
 
     place: Place
     fields: dict[str, str]
     length_bytes: int
+    block: bytes = b""
 
 
 class Unreadable(NamedTuple):
@@ -38,8 +42,11 @@ class Unreadable(NamedTuple):
     why: str
 
 
-def scan(reader: PlacedReader) -> Iterator[Record | Unreadable]:
-    """All records, in order. Blocks as the file does. What is damaged or breaks off is an Unreadable, never raised."""
+def scan(reader: PlacedReader, with_block: Container[str] = ()) -> Iterator[Record | Unreadable]:
+    """All records, in order. Blocks as the file does. What is damaged or breaks off is an Unreadable, never raised.
+
+    with_block  WARC-Types whose blocks are wanted, if they are small (64 KiB)
+    """
     place = Place(0, 0)
     is_lost = False
     try:
@@ -60,7 +67,11 @@ def scan(reader: PlacedReader) -> Iterator[Record | Unreadable]:
             # A lone LF after the block of a file with CRLF is half of one: the length is wrong by one.
             ends = (b"", b"\r\n") if line.endswith(b"\r\n") else (b"", *_BLANK)
             if isinstance(found, Record):
-                passed = reader.skip(found.length_bytes)
+                block = b""
+                if found.fields.get("warc-type") in with_block and found.length_bytes <= _MAX_BLOCK_BYTES:
+                    block = reader.read(found.length_bytes)
+                    found = found._replace(block=block)
+                passed = len(block) + reader.skip(found.length_bytes - len(block))
                 if passed < found.length_bytes:
                     found = Unreadable(place, f"it breaks off after {passed:,} of {found.length_bytes:,} bytes")
                 elif reader.line(2) not in ends:

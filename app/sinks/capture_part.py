@@ -14,9 +14,11 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from app.errors import OutputError
+from app.sinks.copying import copy_bytes
 
 _MARK = b"PcC1"
 _HEAD = struct.Struct(">4s16sQI")
@@ -61,16 +63,9 @@ class CapturePart:
         try:
             with open(temporary, "wb") as out:
                 out.write(beginning)
-                for identifier in identifiers:
-                    offset, length = self._places[identifier]
-                    while length:
-                        block = os.pread(self._descriptor, min(length, _BLOCK_BYTES), offset)
-                        if not block:
-                            raise OSError(5, "the file is shorter than it was")
-                        out.write(block)
-                        offset += len(block)
-                        length -= len(block)
                 out.flush()
+                for identifier in identifiers:
+                    copy_bytes(self._descriptor, *self._places[identifier], out.fileno())
                 os.fsync(out.fileno())
             os.rename(temporary, path)
         except OSError as error:
@@ -96,20 +91,45 @@ class CapturePart:
         while (head := os.pread(self._descriptor, _HEAD.size, offset)) and len(head) == _HEAD.size:
             mark, identifier, length, checksum = _HEAD.unpack(head)
             begin = offset + _HEAD.size
-            if mark != _MARK or begin + length > size_bytes or self._checksum(begin, length) != checksum:
+            if mark != _MARK or begin + length > size_bytes or _checksum(self._descriptor, begin, length) != checksum:
                 break
             self._places[UUID(bytes=identifier)] = (begin, length)
             offset = begin + length
         os.ftruncate(self._descriptor, offset)
         return offset
 
-    def _checksum(self, offset: int, length: int) -> int:
-        checksum = 0
-        end = offset + length
-        while offset < end:
-            block = os.pread(self._descriptor, min(end - offset, _BLOCK_BYTES), offset)
-            if not block:
-                return -1
-            checksum = zlib.crc32(block, checksum)
-            offset += len(block)
-        return checksum
+
+class Place(NamedTuple):
+    """Where a capture lies in another file."""
+
+    identifier: UUID
+    offset: int
+    length: int
+
+
+def write_part(path: Path, source: int, places: Iterable[Place]) -> None:
+    """Make the part `path` of captures that lie in the open file `source`, flushed to the disk: all of it or nothing.
+
+    Raises OSError.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as out:
+        for identifier, offset, length in places:
+            out.write(_HEAD.pack(_MARK, identifier.bytes, length, _checksum(source, offset, length)))
+            out.flush()
+            copy_bytes(source, offset, length, out.fileno())
+        os.fsync(out.fileno())
+    os.replace(temporary, path)
+
+
+def _checksum(descriptor: int, offset: int, length: int) -> int:
+    """Of a run of bytes; -1 when the file ends before it."""
+    checksum = 0
+    end = offset + length
+    while offset < end:
+        block = os.pread(descriptor, min(end - offset, _BLOCK_BYTES), offset)
+        if not block:
+            return -1
+        checksum = zlib.crc32(block, checksum)
+        offset += len(block)
+    return checksum

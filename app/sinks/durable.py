@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from app.sinks.copying import copy_bytes
+
 
 def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     """Write `pieces` to `path`, which has either all of them or what it had before. Raises OSError.
@@ -16,6 +18,15 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     with open(temporary, "wb") as file:
         file.writelines(pieces)
         file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def copy_whole(source: int, offset: int, length: int, path: Path) -> None:
+    """Write a run of bytes of the open file `source` to `path`, as `write_whole` does. Raises OSError."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb", buffering=0) as file:
+        copy_bytes(source, offset, length, file.fileno())
         os.fsync(file.fileno())
     os.replace(temporary, path)
 

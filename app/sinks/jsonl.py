@@ -12,11 +12,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
 from app.errors import OutputError
-from app.model.outcome import Failure, Outcome
+from app.model.outcome import ErrorKind, Failure, Outcome
+from app.sinks.copying import copy_bytes
 from app.sinks.durable import sync_names
 from app.sinks.record import encode_record
 
@@ -42,9 +44,11 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     line: bytes
 
 
-_brief = msgspec.json.Decoder(Brief)
+OK = "ok"
+"""The kind of a record without error."""
 
-_COPY_BYTES = 1 << 20
+_brief = msgspec.json.Decoder(Brief)
+_encoder = msgspec.json.Encoder()
 
 # A part of up to this size is put in order in memory, which takes a tenth of the time of copying line by line.
 _IN_MEMORY_BYTES = 8 << 20
@@ -114,7 +118,7 @@ class JsonlPart:
                     out.flush()
                 else:
                     for offset, length in places:
-                        _copy(self._descriptor, offset, length, out.fileno())
+                        copy_bytes(self._descriptor, offset, length, out.fileno())
                 os.fsync(out.fileno())
             os.rename(temporary, path)
             # The new name is on the disk before the old one goes.
@@ -176,6 +180,13 @@ def stored_records(lines: Iterable[bytes]) -> Iterator[Stored]:
         yield Stored(brief.index, _kind(brief.error), line)
 
 
+def brief_record(index: int, kind: str, warc_id: UUID | None) -> Stored:
+    """The least that a record can say: for shards whose own records are gone, and that no output will show."""
+    error = None if kind == OK else Failure(ErrorKind(kind), "")
+    brief = Brief(index, error, warc_id=None if warc_id is None else warc_id.urn)
+    return Stored(index, kind, _encoder.encode(brief) + b"\n")
+
+
 def count_kinds(path: Path) -> Kinds | None:
     """Counts of the records in a finished file; None when there is no such file, or it is spoiled, or it has none."""
     try:
@@ -194,7 +205,7 @@ def concatenate(parts: Iterator[Path], path: Path) -> None:
         with open(path, "wb") as out:
             for part in parts:
                 with open(part, "rb") as file:
-                    _copy(file.fileno(), 0, os.fstat(file.fileno()).st_size, out.fileno())
+                    copy_bytes(file.fileno(), 0, os.fstat(file.fileno()).st_size, out.fileno())
             os.fsync(out.fileno())
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -202,16 +213,4 @@ def concatenate(parts: Iterator[Path], path: Path) -> None:
 
 
 def _kind(error: Failure | None) -> str:
-    return error.kind.value if error is not None else "ok"
-
-
-def _copy(source: int, offset: int, length: int, target: int) -> None:
-    while length:
-        piece = os.pread(source, min(length, _COPY_BYTES), offset)
-        if not piece:
-            raise OSError(5, "the file is shorter than it was")
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(target, view) :]
-        offset += len(piece)
-        length -= len(piece)
+    return error.kind.value if error is not None else OK

@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from app.errors import OutputError, UsageError
+from app.files.parquet_extra import pyarrow_is_missing
 from app.sinks.publishing import Publication
 from app.sinks.streams import write_gzip, write_plain, write_zstd
 
@@ -34,8 +35,16 @@ _SUFFIXES: dict[str, Kind] = {
 }
 
 
+WORK_SUFFIX = ".percore"
+"""What the name of a work folder has behind that of its output."""
+
+
 class OutputSpec(msgspec.Struct, frozen=True):
-    """One output as it was asked for. name: of a file, or of a folder, without the slash at its end."""
+    """One output as it was asked for.
+
+    name  of a file, or of a folder, without the slash at its end; of a symbolic link, what that leads to: whoever knows
+          the output by its own name must find it locked, and a new one takes its place, not the link's
+    """
 
     kind: Kind
     name: str
@@ -51,14 +60,20 @@ class OutputSpec(msgspec.Struct, frozen=True):
         path = Path(text)
         if not path.name or path.name == "..":
             raise UsageError(f"-o {text!r} is no name for an output")
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+            if path.is_symlink():
+                raise UsageError(f"can't write {text}: the symbolic link leads back to itself")
         if not path.parent.is_dir():
             raise UsageError(f"can't write {text}: there is no folder {path.parent}")
-        kind: Kind | None = "folder" if text.endswith("/") else _kind_of(path.name)
+        kind: Kind | None = "folder" if text.endswith("/") else _kind_of(Path(text).name)
         if kind is None:
             known = ", ".join(suffix for suffix in _SUFFIXES if "ndjson" not in suffix)
             raise UsageError(f"-o {text}: the name must end in {known}, or in / for a folder of shards")
+        if path.name.endswith(WORK_SUFFIX):
+            raise UsageError(f"-o {text}: names that end in {WORK_SUFFIX} are those of work folders")
         if kind == "parquet" and find_spec("pyarrow") is None:
-            raise UsageError(f"-o {text}: Parquet needs pyarrow, which is not here: pip install 'percore[parquet]'")
+            raise UsageError(f"-o {text}: {pyarrow_is_missing()}")
         return cls(kind, str(path))
 
     @property
@@ -68,6 +83,11 @@ class OutputSpec(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.name}/" if self.kind == "folder" else self.name
+
+    @property
+    def whole_name(self) -> str:
+        """The same whatever folder the name was given from, or by way of what links."""
+        return os.path.realpath(self.name) + ("/" if self.kind == "folder" else "")
 
 
 class PageOutputs(msgspec.Struct, frozen=True):
@@ -90,11 +110,12 @@ NO_PAGES = PageOutputs()
 def parse_outputs(texts: Sequence[str]) -> list[OutputSpec]:
     """The outputs of one run. Raises UsageError as `OutputSpec.parse`, and when two are the same."""
     specs = [OutputSpec.parse(text) for text in texts]
-    places: dict[Path, OutputSpec] = {}
-    for spec in specs:
-        other = places.setdefault(spec.path.resolve(), spec)
-        if other is not spec:
-            raise UsageError(f"-o {other} and -o {spec} are the same place")
+    places: dict[Path, str] = {}
+    for spec, text in zip(specs, texts, strict=True):
+        place = spec.path.resolve()
+        if place in places:
+            raise UsageError(f"-o {places[place]} and -o {text} are the same place")
+        places[place] = text
     return specs
 
 
@@ -104,9 +125,20 @@ def page_outputs(specs: Iterable[OutputSpec], bodies: str | None = None) -> Page
         try:
             os.makedirs(bodies, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--store-bodies {bodies}: {error.strerror}") from None
+            why = "it is a file" if os.path.isfile(bodies) else error.strerror
+            raise UsageError(f"--store-bodies {bodies}: {why}") from None
         bodies = str(Path(bodies).resolve())
     return PageOutputs(any(spec.kind == "warc.gz" for spec in specs), bodies)
+
+
+def has_records(spec: OutputSpec) -> bool:
+    """Whether the output has the job's records in it."""
+    return spec.kind != "warc.gz"
+
+
+def captures_path(part: Path) -> Path:
+    """Where the captures of a shard under way lie, beside its part."""
+    return part.with_suffix(".captures")
 
 
 def warc_path(shard: Path) -> Path:
@@ -156,10 +188,10 @@ def _write_warc(shards: Iterable[Path], out: BinaryIO) -> None:
 
 
 def _write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:
-    # Only now: pyarrow is an extra, and 60 MB in memory.
-    from app.sinks.parquet import write_parquet
+    # Only now: hardly any batch needs it.
+    from app.sinks.parquet_process import write_parquet_apart
 
-    write_parquet(shards, out)
+    write_parquet_apart(shards, out)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

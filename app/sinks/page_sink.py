@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from app.errors import OutputError
+from app.fetching.curl_transport import CurlTransport
 from app.fetching.exchanges import exchanges_of
 from app.fetching.page import Page
 from app.fetching.session import USER_AGENT
 from app.sinks.body_store import BodyStore
 from app.sinks.capture_part import CapturePart
-from app.sinks.outputs import PageOutputs, warc_path
+from app.sinks.outputs import PageOutputs, captures_path, warc_path
 from app.sinks.warc import capture, warcinfo
 
 # Below this a thread costs more than it spares: packing takes some 10 us for each KB.
@@ -76,7 +77,10 @@ class PageSink:
         self._aside = aside
         self._wall_s = wall_s
         self._new_id = new_id
-        self._captures = CapturePart(part.with_suffix(".captures")) if outputs.warc else None
+        self._captures: CapturePart | None = None
+        if outputs.warc:
+            CurlTransport.note_addresses()
+            self._captures = CapturePart(captures_path(part))
         self._bodies: BodyStore | None = None
         if outputs.bodies is not None:
             # Whoever takes the shard up again has the same slot, and clears it.

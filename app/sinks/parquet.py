@@ -1,4 +1,5 @@
-"""Parquet: finished shards as one table, a row for each record. Needs pyarrow, the extra `percore[parquet]`.
+"""Parquet: finished shards as one table, a row for each record, and its records again. Needs pyarrow, the extra
+`percore[parquet]`.
 
 The law: the columns are those of the record, in its order, and the same in every file, whatever the job was. What has
 a shape of its own in each job (stages, meta) is JSON text; `id` is text, a number's too; what a record leaves out is
@@ -16,12 +17,17 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from app.errors import BrokenInput
+from app.model.outcome import Failure, Outcome
 from app.model.timing import Timing
 
 # A row group is what is in memory at once: by rows for the usual records, by bytes for those with bodies. One record
 # can't be cut.
 _GROUP_ROWS = 4096
 _GROUP_BYTES = 4 << 20
+
+_ROWS_AT_ONCE = 500
+_BUFFER_BYTES = 256 * 1024
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -53,6 +59,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 _row = msgspec.json.Decoder(_Row)
+_encoder = msgspec.json.Encoder()
 
 
 def write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:
@@ -70,6 +77,41 @@ def write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:
                 for field in schema
             ]
             writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def read_parquet(path: Path) -> Iterator[bytes]:
+    """The records of a file that `write_parquet` has written, as JSON lines: writing these would give the same rows.
+
+    Memory follows a run of rows. Blocks as the disk does. Raises BrokenInput for what is damaged or no such file,
+    OSError when the disk fails.
+    """
+    arrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
+    arrow.set_memory_pool(_pool(arrow))
+    try:
+        with parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, memory_map=False) as file:
+            names = file.schema_arrow.names
+            # An earlier version had fewer at the end.
+            if names != _schema(arrow).names[: len(names)] or "error" not in names:
+                raise BrokenInput("its columns are not those of a record")
+            # One thread: more would read ahead.
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    yield _line(dict(zip(names, values, strict=True)))
+    except (arrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BrokenInput(f"its data is damaged: {' '.join(str(error).split())[:300]}") from None
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    for name, restore in _RECORDS.items():
+        if values.get(name) is not None:
+            values[name] = restore(values[name])
+    for name in _LEFT_OUT:
+        if values.get(name) is None:
+            values[name] = UNSET
+    return _encoder.encode(Outcome(**values)) + b"\n"
 
 
 def _groups(shards: Iterable[Path]) -> Iterator[list[_Row]]:
@@ -140,3 +182,14 @@ _VALUES: dict[str, Callable[[_Row], Any]] = {
     "meta": lambda row: _json(row.meta),
     "timing": lambda row: _struct(row.timing),
 }
+
+
+# Back again: what a record has where the row has something else, and what it leaves out where the row has null.
+_RECORDS: dict[str, Callable[[Any], Any]] = {
+    "headers": dict,
+    "stages": lambda text: Raw(text.encode()),
+    "error": lambda fields: Failure(**fields),
+    "meta": lambda text: Raw(text.encode()),
+    "timing": lambda fields: Timing(**fields),
+}
+_LEFT_OUT = tuple(field.name for field in msgspec.structs.fields(Outcome) if field.default is UNSET)

@@ -54,6 +54,8 @@ def capture(
             ("WARC-Date", date_of(now_s if exchange.began_s is None else exchange.began_s)),
             ("WARC-Target-URI", exchange.url),
         ]
+        if exchange.address is not None:
+            common.append(("WARC-IP-Address", exchange.address))
         protocol = _PROTOCOLS.get(exchange.protocol)
         if protocol:
             common.append(("WARC-Protocol", protocol))

@@ -98,11 +98,6 @@ class Unique:
             raise OutputError(f"can't note in {self._path} which requests were seen: {error}") from error
 
 
-def unique(lines: Iterable[bytes], folder: Path, key: Callable[[bytes], bytes | None] = request_key) -> Iterator[bytes]:
-    """`Unique`, for who does not ask how many were dropped."""
-    return iter(Unique(lines, folder, key))
-
-
 class _Seen:
     """A set of keys on disk, made anew: what an earlier run left is not needed, since its lines are read again."""
 

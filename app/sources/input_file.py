@@ -37,14 +37,19 @@ class InputName(msgspec.Struct, frozen=True):
 
     def status(self) -> os.stat_result:
         """Raises UsageError when it is not there."""
-        try:
-            return os.fstat(0) if self.is_standard_input else os.stat(self.name)
-        except OSError as error:
-            raise UsageError(f"can't read {self.name}: {error.strerror}") from None
+        return status_of(self.name)
 
     def open(self, *, limit_bytes: int | None = None) -> InputFile:
         """limit_bytes: end after so many unpacked bytes. Raises UsageError as InputFile does."""
         return InputFile(self, limit_bytes)
+
+
+def status_of(name: str) -> os.stat_result:
+    """Of an input of that name. Raises UsageError when it is not there."""
+    try:
+        return os.fstat(0) if name == STANDARD_INPUT else os.stat(name)
+    except OSError as error:
+        raise UsageError(f"can't read {name}: {error.strerror}") from None
 
 
 class InputFile:

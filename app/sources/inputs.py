@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from app.errors import BrokenInput, UsageError
 from app.sources.forms import TAGGED, unreadable_line
-from app.sources.input_file import InputFile, InputName
+from app.sources.input_file import InputFile, InputName, status_of
 from app.sources.source import STANDARD_INPUT, Format, format_of
 
 # So much of a file is looked at before the start, and of so many files.
@@ -37,11 +37,8 @@ class Inputs:
             raise UsageError("no input")
         if list(names).count(STANDARD_INPUT) > 1:
             raise UsageError("standard input can be read once only")
+        statuses = [_status(name) for name in names]
         self._names = [InputName(name, format or format_of(name), url_column) for name in names]
-        statuses = [given.status() for given in self._names]
-        for given, status in zip(self._names, statuses, strict=True):
-            if stat.S_ISDIR(status.st_mode):
-                raise UsageError(f"can't read {given.name}: it is a folder")
         self._are_files = [
             stat.S_ISREG(status.st_mode) and not given.is_standard_input
             for given, status in zip(self._names, statuses, strict=True)
@@ -156,6 +153,16 @@ class Inputs:
                 raise UsageError(f"can't read {given.name}: {error.strerror}") from None
             finally:
                 opened.close()
+
+
+def _status(name: str) -> os.stat_result:
+    """Asked before its format: that there is no such file is the better answer to a name that tells none."""
+    if "://" in name and not os.path.exists(name):
+        format_of(name)
+    status = status_of(name)
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"can't read {name}: it is a folder")
+    return status
 
 
 def _shown(name: str) -> str:

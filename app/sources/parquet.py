@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.errors import BrokenInput, UsageError
+from app.files.parquet_extra import pyarrow_is_missing
 from app.sources.rows import Rows
 
 _ROWS_AT_ONCE = 500
@@ -28,7 +29,7 @@ class ParquetRows:
             arrow = importlib.import_module("pyarrow")
             parquet = importlib.import_module("pyarrow.parquet")
         except ImportError:
-            raise UsageError("Parquet needs pyarrow: pip install 'percore[parquet]'") from None
+            raise UsageError(pyarrow_is_missing()) from None
         self._errors: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
         self._string = arrow.string()
         # Its own pool keeps what was given back for a while.

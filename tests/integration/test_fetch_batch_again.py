@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
+from warcio.archiveiterator import ArchiveIterator
 
 from tests.support.batch import children_of, records, run_batch, running_batch
 from tests.support.origin import Origin, running_origin
@@ -247,7 +249,10 @@ def test_a_summary_of_a_run_that_was_stopped(origin: Origin, tmp_path: Path) -> 
     assert (told["state"], told["records"], told["worker_deaths"]) == ("interrupted", 0, 1)
 
 
-@pytest.mark.parametrize("outputs", [["out.jsonl.gz"], ["a.parquet", "out.jsonl.zst", "b/"]])
+@pytest.mark.parametrize(
+    "outputs",
+    [["out.jsonl.gz"], ["a.parquet", "out.jsonl.zst", "b/"], ["out.parquet"], ["out.warc.gz"], ["a/", "b.warc.gz"]],
+)
 def test_outputs_of_every_kind_are_known_again_and_retried(
     origin: Origin, source: Path, tmp_path: Path, outputs: list[str]
 ) -> None:
@@ -271,11 +276,41 @@ def content(output: Path) -> bytes:
     return b"".join(file.read_bytes() for file in files)
 
 
-@pytest.mark.parametrize("output", ["out.warc.gz", "out.parquet"])
-def test_what_records_cannot_be_taken_out_of(origin: Origin, source: Path, tmp_path: Path, output: str) -> None:
-    status, said = run_batch(source, "-o", tmp_path / output, *ONCE, "--retry-failed")
-    assert (status, "--fresh does the whole job once more" in said) == (2, True)
-    assert (origin.counts().total, list(tmp_path.iterdir())) == (0, [source])
+def test_a_retry_takes_over_captures_and_bodies(origin: Origin, source: Path, tmp_path: Path) -> None:
+    arguments = [source, "-o", "out.parquet", "-o", "out.warc.gz", "--store-bodies", "bodies", *ONCE]
+    assert run_batch(*arguments, cwd=tmp_path)[0] == 1
+    before = captures(tmp_path / "out.warc.gz")
+    assert len(before) == 40, "what is a failure of HTTP is an answer, too"
+    origin.reset()
+    assert run_batch(*arguments, "--retry-failed", cwd=tmp_path)[0] == 1
+    assert origin.counts().total == 8
+    assert run_batch(*arguments, "--retry-failed", cwd=tmp_path)[0] == 1
+    after = captures(tmp_path / "out.warc.gz")
+    changed = {index for index in range(40) if after[index] != before[index]}
+    assert changed == FLAKY | MISSING
+    rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["index"] for row in rows if not row["ok"]] == sorted(MISSING)
+    for row in rows:
+        assert after[row["index"]][0] == f"<{row['warc_id']}>"
+        (stored,) = (tmp_path / "bodies").rglob(row["body_sha256"])
+        assert hashlib.sha256(stored.read_bytes()).hexdigest() == row["body_sha256"]
+    assert origin.counts().total == 16
+
+
+def captures(warc: Path) -> dict[int, tuple[str, bytes]]:
+    """Identifier and whole final response by index, of a WARC whose digests are right."""
+    finals, responses = {}, {}
+    with warc.open("rb") as file:
+        for record in ArchiveIterator(file, check_digests="raise"):
+            record.raw_stream.read()
+        file.seek(0)
+        for record in ArchiveIterator(file, no_record_parse=True):
+            head, block = record.rec_headers, record.raw_stream.read()
+            if record.rec_type == "response":
+                responses[head.get_header("WARC-Record-ID")] = block
+            elif record.rec_type == "metadata":
+                finals[int(block.split()[1])] = head.get_header("WARC-Concurrent-To")
+    return {index: (identifier, responses[identifier]) for index, identifier in finals.items()}
 
 
 def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None:
@@ -286,8 +321,14 @@ def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None
         origin.wait_waiting("held")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
+    with running_batch(*arguments, "--dry-run") as process:
+        assert process.wait() == 0
+        assert "10 lines: 3 requests, 0 that can't be fetched; 3 shards" in process.stdout
+        assert "  7 listed before, and fetched once\n" in process.stdout
     origin.open("held")
-    assert run_batch(*arguments)[0] == 0
+    status, said = run_batch(*arguments, "--summary", tmp_path / "summary.json")
+    assert (status, "7 listed before, and fetched once\n" in said) == (0, True)
+    assert json.loads((tmp_path / "summary.json").read_bytes())["duplicates"] == 7
     assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0, 1, 3]
     counts = origin.counts().requests
     assert (counts["/ok/1"], counts["/ok/2"]) == (1, 1)
@@ -357,6 +398,46 @@ def test_a_dry_run_fetches_and_writes_nothing(origin: Origin, tmp_path: Path) ->
     ]
     assert origin.counts().total == 0
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--stage", "no_such"], "no stage 'no_such'; there are sha256, title"),
+        (["--stage", "title=x"], "title"),
+        (["--stage", "title", "--stage", "title"], "stage 'title' is named twice"),
+        (["--stage", "missing:stage"], "missing"),
+        (["--stage", "broken:stage"], "stage 'broken:stage' can't be imported: ZeroDivisionError: division by zero"),
+        (["--stage", "broken:stage", "--retry-failed"], "stage 'broken:stage' can't be imported"),
+        (["--stage", "deadly:stage"], "a worker was ended by signal 9 before it began, while it loaded the stages"),
+        (["--stage", "leaving:stage"], "a worker ended with status 7 before it began, while it loaded the stages"),
+    ],
+)
+def test_a_dry_run_finds_stages_that_no_child_can_load(
+    origin: Origin, arguments: list[str], why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "deadly.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    (tmp_path / "leaving.py").write_text("import os\nos._exit(7)\n")
+    write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    before = sorted(tmp_path.iterdir())
+    status, said = run_batch("urls.txt", "-o", "out.jsonl", "--dry-run", *arguments, cwd=tmp_path)
+    assert (status, why in said) == (2, True), said
+    assert "Traceback" not in said
+    assert [path for path in sorted(tmp_path.iterdir()) if path.name != "__pycache__"] == before
+    assert origin.counts().total == 0
+
+
+def test_a_dry_run_says_nothing_of_stages_that_a_child_can_load(tmp_path: Path) -> None:
+    # Which print, and what these need, are in the child.
+    (tmp_path / "good.py").write_text("import os\nprint('loaded by', os.getpid())\ndef stage(page): return 1\n")
+    write_list(tmp_path / "urls.txt", ["http://a.example/"])
+    arguments = ["urls.txt", "-o", "out.jsonl", "--dry-run", "--stage", "title", "--stage", "good:stage"]
+    with running_batch(*arguments, cwd=tmp_path) as process:
+        assert process.wait() == 0, process.stderr
+        assert process.stdout.splitlines()[-1] == "nothing was fetched"
+        assert f"loaded by {process.pid}" not in process.stderr
+        assert process.stderr.startswith("loaded by ")
 
 
 def test_a_list_of_comments_only(tmp_path: Path) -> None:

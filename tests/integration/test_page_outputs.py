@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from app.sinks.outputs import OutputSpec, PageOutputs, assemble
 from tests.support.crash import DIED
 from tests.support.origin import Origin, body_of, running_origin
 from tests.support.processes import HANG_GUARD_S, ROOT
+from tests.support.proxies import running_proxy
 
 # What each path's final body is, decoded; None for those that get no answer.
 BODIES: dict[str, bytes | None] = {
@@ -129,6 +131,42 @@ def test_all_that_came_is_kept(origin: Origin, tmp_path: Path) -> None:
     assert text.count(b"\nTransfer-Encoding:") == 0
     assert text.count(b"Content-Encoding: gzip\r\n") == 2, "as it came"
     assert text.count(b"hopsFromSeed: RR\r\n") == 2
+    # Of each hop's response and request, and of each capture's metadata; all but the warcinfo.
+    beginnings = [
+        text.count(b"WARC/1.1\r\nWARC-Type: %s\r\n" % kind) for kind in (b"response", b"request", b"metadata")
+    ]
+    assert text.count(b"WARC-IP-Address: 127.0.0.1\r\n") == sum(beginnings) > 3 * len(records) / 2
+
+
+def test_addresses_are_asked_for_only_where_a_warc_wants_them(origin: Origin) -> None:
+    script = f"""
+        from gevent import monkey
+        monkey.patch_all()
+        from app.fetching import Session
+        from app.fetching.curl_transport import CurlTransport
+        print(Session().fetch({origin.url("/ok")!r})._answer.address)
+        CurlTransport.note_addresses()
+        print(Session().fetch({origin.url("/ok")!r})._answer.address)
+    """
+    command = [sys.executable, "-c", "\n".join(line.strip() for line in script.splitlines())]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.split() == [b"None", b"127.0.0.1"]
+
+
+def test_an_address_is_the_origins_own_and_no_proxys(origin: Origin) -> None:
+    with running_proxy() as proxy:
+        script = f"""
+            from gevent import monkey
+            monkey.patch_all()
+            from app.fetching import Session
+            from app.fetching.curl_transport import CurlTransport
+            CurlTransport.note_addresses()
+            print(Session().fetch({origin.url("/ok")!r})._answer.address)
+        """
+        command = [sys.executable, "-c", "\n".join(line.strip() for line in script.splitlines())]
+        environment = os.environ | {"http_proxy": proxy.url("http"), "no_proxy": "", "NO_PROXY": ""}
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, env=environment)
+        assert done.stdout.split() == [b"None"]
+        assert proxy.asked
 
 
 def test_what_is_kept_over_requests_own_transport(origin: Origin, tmp_path: Path) -> None:
@@ -139,6 +177,7 @@ def test_what_is_kept_over_requests_own_transport(origin: Origin, tmp_path: Path
     text = gzip.decompress((tmp_path / "out.warc.gz").read_bytes())
     assert b"X-Crawler-Content-Encoding: gzip\r\n" in text
     assert b"\nContent-Encoding:" not in text
+    assert b"WARC-IP-Address" not in text, "nobody has told"
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.errors import OutputError
 from app.sources import dedupe
-from app.sources.dedupe import Unique, request_key, unique
+from app.sources.dedupe import Unique, request_key
 from app.sources.forms import json_line, unreadable_line, url_line
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_request_is_never_dropped(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_run_saw_does_not_count(tmp_path: Path) -> None:
-    stopped = iter(unique([url_line(b"http://a/"), url_line(b"http://b/")], tmp_path))
+    stopped = iter(Unique([url_line(b"http://a/"), url_line(b"http://b/")], tmp_path))
     next(stopped)
     assert kept(tmp_path, [url_line(b"http://a/")]) == [0]
 
@@ -90,4 +90,4 @@ def test_two_with_the_same_key_are_both_kept(tmp_path: Path, monkeypatch: pytest
 
 def test_no_room_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="which requests were seen"):
-        list(unique([url_line(b"http://a/")], tmp_path / "none"))
+        list(Unique([url_line(b"http://a/")], tmp_path / "none"))

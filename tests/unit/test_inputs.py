@@ -307,7 +307,10 @@ def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
     good = write(tmp_path, "a.txt", b"http://a/\n")
     for bad, said in (
         (str(tmp_path / "none.txt"), "No such file"),
-        (str(tmp_path) + "/", "can't tell the format"),
+        (str(tmp_path / "none.of-a-name"), "No such file"),
+        (str(tmp_path), "it is a folder"),
+        (write(tmp_path, "a.foo", b"http://a/\n"), "can't tell the format"),
+        ("http://a.example/", "INPUT is a file of URLs, not a URL"),
         (write(tmp_path, "b.csv", b"address\nhttp://a/\n"), "b.csv: no column 'url'"),
         (write(tmp_path, "u.txt", "http://a/".encode("utf-16")), "UTF-16"),
     ):

@@ -101,9 +101,8 @@ def test_a_terminal_that_is_gone_takes_nothing_with_it() -> None:
     scene.progress.close()
 
 
-@pytest.mark.parametrize("rows", range(1, 12))
-def test_as_much_as_there_is_room_for(rows: int) -> None:
-    snapshot = Snapshot(
+def crowded() -> Snapshot:
+    return Snapshot(
         done=50,
         ok=40,
         failed=10,
@@ -117,6 +116,11 @@ def test_as_much_as_there_is_room_for(rows: int) -> None:
         workers=[WorkerState(n, n, 2, 0.5, 0.001 * n) for n in range(4)],
         slowest=[OriginUse("http://a", 2, 8.0), OriginUse("http://b", 10, 5.0)],
     )
+
+
+@pytest.mark.parametrize("rows", range(1, 12))
+def test_as_much_as_there_is_room_for(rows: int) -> None:
+    snapshot = crowded()
     lines = ["".join(text for text, _ in line) for line in picture(snapshot, rows, plain=True)]
     assert len(lines) == min(rows, 7)
     assert lines[0] == "##########..........  50%  50 of 100 done  10 failed  8 in flight  5/s  ETA 1:00:00"
@@ -132,6 +136,28 @@ def test_as_much_as_there_is_room_for(rows: int) -> None:
         ]
     if rows >= 7:
         assert lines[4] == "  core 3             2 in flight    50% CPU  hub late 3.0 ms"
+
+
+@pytest.mark.parametrize(
+    ("columns", "first"),
+    [
+        (83, "##########..........  50%  50 of 100 done  10 failed  8 in flight  5/s  ETA 1:00:00"),
+        (82, " 50%  50 of 100 done  10 failed  8 in flight  5/s  ETA 1:00:00"),
+        (62, " 50%  50 of 100 done  10 failed  8 in flight  5/s  ETA 1:00:00"),
+        (61, " 50%  50 of 100 done  10 failed  5/s  ETA 1:00:00"),
+        (45, "50 of 100 done  10 failed  5/s  ETA 1:00:00"),
+        (40, "50 of 100 done  10 failed  ETA 1:00:00"),
+        (30, "50 of 100 done  10 failed"),
+        (19, "50 of 100 done"),
+        (5, "50 of 100 done"),
+    ],
+)
+def test_a_narrow_window_is_shown_what_matters_most(columns: int, first: str) -> None:
+    lines = ["".join(text for text, _ in line) for line in picture(crowded(), 20, columns=columns, plain=True)]
+    assert lines[0] == first
+    if columns < 64:
+        assert lines[1] == "core 0 2 in flight  50% CPU  hub late 0.0 ms"
+        assert lines[-2] == "failed timeout 6, http_status 4"
 
 
 def test_what_the_dead_have_told_stays() -> None:

@@ -19,9 +19,9 @@ import pytest
 from backports import zstd
 from hypothesis import given, settings
 
-from app.errors import OutputError, UsageError
+from app.errors import BrokenInput, OutputError, UsageError
 from app.model.outcome import Outcome
-from app.sinks import parquet, streams
+from app.sinks import outputs, parquet, streams
 from app.sinks.jsonl import JsonlPart
 from app.sinks.outputs import OutputSpec, assemble, is_assembled, page_outputs, parse_outputs, warc_path
 from app.sinks.record import encode_record
@@ -31,6 +31,12 @@ from tests.support.outcomes import LISTS
 from tests.support.processes import ROOT
 
 NAMES = ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst", "out.parquet", "out.warc.gz", "out/"]
+
+
+@pytest.fixture(autouse=True)
+def parquet_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in one of its own (tests/unit/test_parquet_process.py), which would be some hundred times half a second."""
+    monkeypatch.setitem(outputs._WRITERS, "parquet", parquet.write_parquet)
 
 
 def outcome(index: int, **fields: Any) -> Outcome:
@@ -104,7 +110,7 @@ def test_what_is_no_output(text: str, why: str, tmp_path: Path, monkeypatch: pyt
 
 def test_parquet_without_pyarrow_is_refused_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.sinks.outputs.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install 'percore\[parquet\]'"):
+    with pytest.raises(UsageError, match=rf"{sys.executable} -m pip install 'pyarrow>="):
         OutputSpec.parse("a.parquet")
     OutputSpec.parse("a.jsonl")
 
@@ -115,7 +121,7 @@ def test_one_place_is_one_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert page_outputs(specs).warc
     assert not page_outputs(specs[::2])
     for twice in (["a.jsonl", "./a.jsonl"], ["a.jsonl", "a.jsonl/"]):
-        with pytest.raises(UsageError, match="the same place"):
+        with pytest.raises(UsageError, match=f"^-o {twice[0]} and -o {twice[1]} are the same place"):
             parse_outputs(twice)
 
 
@@ -123,7 +129,7 @@ def test_a_body_store_is_made_at_once(tmp_path: Path) -> None:
     wanted = page_outputs([], f"{tmp_path}/bodies/here")
     assert (wanted.bodies, wanted.warc, bool(wanted)) == (f"{tmp_path}/bodies/here", False, True)
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="--store-bodies"):
+    with pytest.raises(UsageError, match=r"--store-bodies .*: it is a file"):
         page_outputs([], f"{tmp_path}/file")
 
 
@@ -143,6 +149,56 @@ def test_records_of_any_shape_survive(tmp_path_factory: pytest.TempPathFactory, 
     assemble(OutputSpec.parse(f"{folder}/out.parquet"), shards, folder)
     rows = pq.read_table(folder / "out.parquet").to_pylist()
     assert [as_record(row) for row in rows] == [as_read(json.loads(line)) for line in lines.splitlines()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=LISTS)
+def test_records_of_any_shape_come_back_out_of_parquet(
+    tmp_path_factory: pytest.TempPathFactory, made: list[Outcome]
+) -> None:
+    folder = tmp_path_factory.mktemp("back")
+    assemble(OutputSpec.parse(f"{folder}/out.parquet"), shards_of(folder, made), folder)
+    lines = list(parquet.read_parquet(folder / "out.parquet"))
+    asked = [each if each.id is msgspec.UNSET else msgspec.structs.replace(each, id=str(each.id)) for each in made]
+    assert [json.loads(line) for line in lines] == [json.loads(encode_record(each)) for each in asked]
+    assert [list(json.loads(line)) for line in lines] == [list(json.loads(encode_record(each))) for each in asked]
+    (folder / "again.jsonl").write_bytes(b"".join(lines))
+    with (folder / "again.parquet").open("wb") as out:
+        parquet.write_parquet([folder / "again.jsonl"], out)
+    assert pq.read_table(folder / "again.parquet") == pq.read_table(folder / "out.parquet")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda data: data[:-100], "its data is damaged"),
+        (lambda data: data[:200] + bytes(1000) + data[1200:], "its data is damaged"),
+        (lambda data: b"", "its data is damaged"),
+        (None, "its columns are not those of a record"),
+    ],
+)
+def test_what_is_no_table_of_records(spoil: Callable[[bytes], bytes] | None, why: str, tmp_path: Path) -> None:
+    spec = OutputSpec.parse(f"{tmp_path}/out.parquet")
+    assemble(spec, shards_of(tmp_path, [outcome(index, body="x" * 50) for index in range(200)]), tmp_path)
+    if spoil is None:
+        pq.write_table(pa.table({"url": ["http://a/"]}), spec.path)
+    else:
+        spec.path.write_bytes(spoil(spec.path.read_bytes()))
+    with pytest.raises(BrokenInput, match=why):
+        list(parquet.read_parquet(spec.path))
+
+
+def test_a_table_of_an_earlier_version_has_fewer_columns_at_its_end(tmp_path: Path) -> None:
+    spec = OutputSpec.parse(f"{tmp_path}/out.parquet")
+    assemble(spec, shards_of(tmp_path, [outcome(0, body="x")]), tmp_path)
+    before = list(parquet.read_parquet(spec.path))
+    table = pq.read_table(spec.path)
+    pq.write_table(table.drop_columns(["warc_id", "body_sha256"]), spec.path)
+    assert list(parquet.read_parquet(spec.path)) == before
+    for columns in (["body_sha256", "error"], ["url"]):
+        pq.write_table(table.drop_columns(columns), spec.path)
+        with pytest.raises(BrokenInput, match="its columns are not"):
+            list(parquet.read_parquet(spec.path))
 
 
 def as_record(row: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_a_capture_word_for_word() -> None:
     first = Exchange(
         "http://h.test/a", b"GET /a HTTP/1.1\r\nHost: h.test\r\n\r\n", HEAD, b"moved", "HTTP/1.1", 0.5, False
     )
-    last = Exchange("http://h.test/b", b"GET /b HTTP/1.1\r\n\r\n", HEAD, b"here", "HTTP/2", None, False)
+    last = Exchange("http://h.test/b", b"GET /b HTTP/1.1\r\n\r\n", HEAD, b"here", "HTTP/2", None, False, "2001:db8::1")
     made = capture([first, last], 7, UUID(int=99), numbered(), 86_400.0)
     text = gzip.decompress(made).decode()
     fields = {
@@ -89,6 +89,7 @@ def test_a_capture_word_for_word() -> None:
     assert records[2][0]["WARC-Record-ID"] == f"<{UUID(int=99).urn}>"
     assert records[2][0]["WARC-Date"] == "1970-01-02T00:00:00.000000Z", "it does not know when it began"
     assert records[2][0]["WARC-Protocol"] == "h2"
+    assert [record.get("WARC-IP-Address") for record, _ in records] == [None] * 2 + ["2001:db8::1"] * 3
     assert records[4][1] == b"percore-index: 7\r\nvia: http://h.test/a\r\nhopsFromSeed: R\r\n"
     assert len({record["WARC-Record-ID"] for record, _ in records}) == 5
     assert gzip_members(made) == 5
