@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.fetch.contestants import Contestant as FetchContestant
-from benchmarks.fetch.contestants import Home
+from benchmarks.common import contestant as common
+from benchmarks.common.contestant import Home
 
 OURS = "percore"
 
 
-class Contestant(FetchContestant, frozen=True):
-    """As in benchmarks/fetch/contestants.py, its program being a module of benchmarks.cpu.clients.
+class Contestant(common.Contestant, frozen=True):
+    """As in benchmarks/common/contestant.py, its program being a module of benchmarks.cpu.clients.
 
     pinned   confined to the client's core; otherwise it may use all that we may
     options  after the program's name

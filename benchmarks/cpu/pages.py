@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from benchmarks.common.cpus import confined_to
 from benchmarks.cpu.work import score
-from benchmarks.fetch.cpus import confined_to
 from benchmarks.site import serving
 
 _DEBIAN = "/usr/share/doc"

@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
+from benchmarks.common.spread import Spread
+from benchmarks.common.targets import Target, at_least
 from benchmarks.cpu.contestants import OURS
-from benchmarks.cpu.summary import Row, Spread
-
-
-class Target(Struct, frozen=True):
-    """what is measured, in words; what it has to be; what it was; whether that is enough."""
-
-    what: str
-    wanted: str
-    got: str
-    met: bool
+from benchmarks.cpu.summary import Row
 
 
 def targets(regime: str, rows: Sequence[Row], slice_s: float) -> list[Target]:
@@ -58,6 +49,4 @@ def _at_most(what: str, got_s: float, slices: int, slice_s: float) -> Target:
 
 
 def _ratio(what: str, got: Spread | None, wanted: float) -> list[Target]:
-    if got is None:
-        return []
-    return [Target(what, f">= {wanted:.2f}x", f"{got.median:.2f}x", got.median >= wanted)]
+    return at_least(what, got.median if got else None, wanted)

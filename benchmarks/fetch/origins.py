@@ -16,8 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from benchmarks.common.cpus import confined_to
 from benchmarks.fetch.certificates import Certificates, make_certificates
-from benchmarks.fetch.cpus import confined_to
 from benchmarks.fetch.regimes import OriginKind, Regime
 from benchmarks.site import serving
 from benchmarks.slow_hosts import address

@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.common.client_run import ClientFailed
+from benchmarks.common.contestant import environment_of
+from benchmarks.common.cpus import client_and_origin
 from benchmarks.cpu.client_run import Interrupts, Measured, run_client
 from benchmarks.cpu.contestants import CONTESTANTS, OURS
 from benchmarks.cpu.pages import Pages, find_pages, served, unit_s
 from benchmarks.cpu.regimes import REGIMES, Regime
 from benchmarks.cpu.rounds import Rounds, launchers
 from benchmarks.cpu.summary import Run, disagreements
-from benchmarks.fetch.client_run import ClientFailed
-from benchmarks.fetch.cpus import client_and_origin
-from benchmarks.fetch.rounds import environment_of
 from tests.support import needs
 from tests.support.processes import running_process, wait_until
 

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.common.spread import Spread
 from benchmarks.cpu.contestants import OURS
 from benchmarks.cpu.lateness import histogram
 from benchmarks.cpu.report import table
 from benchmarks.cpu.summary import Row, Run, Tail, disagreements, disturbances, summarise
 from benchmarks.cpu.targets import targets
-from benchmarks.fetch.summary import Spread
 
 SLICE_S = 0.002
 
