@@ -20,6 +20,7 @@ from typing import IO, Any
 from msgspec import Struct
 
 from benchmarks.common.client_run import ClientFailed, Command, figures, kill_group, started
+from benchmarks.cpu.pairs import Pair
 
 _PAUSE_S = (0.05, 0.35)
 
@@ -45,6 +46,7 @@ class Measured(Struct, frozen=True):
     versions: dict[str, str] = {}
     pool_cpu_s: float = 0.0
     statistics: Any = None
+    pairs: list[Pair] = []
 
 
 class Interrupts(Struct, frozen=True):

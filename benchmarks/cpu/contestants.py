@@ -32,6 +32,7 @@ CONTESTANTS = {
         Contestant("asyncio-threads", Home.PEERS, "asyncio_threads", "aiohttp on uvloop, the work in a thread pool"),
         Contestant("asyncio-processes", Home.PEERS, "asyncio_processes", "aiohttp on uvloop, the work in 2 processes"),
         Contestant("in-turn", Home.PROJECT, "in_turn", "limit: the work alone, one after another"),
+        Contestant("alternating", Home.PROJECT, "alternating", "ours and one after another, by turns in one process"),
         Contestant("pool-pinned", Home.PROJECT, "native", "a thread pool of a pinned process", options=("pinned",)),
         Contestant(
             "percore-threads", Home.PROJECT, "native", "ours: app.cpu.threads, pinned too", options=("wide",), cores=2

@@ -29,6 +29,7 @@ class Regime(common.Regime, frozen=True):
     probes       a short stage is submitted every now and then
     interrupts   SIGINT is sent every now and then
     native       which call, where they are native
+    pairs        lists that the client that alternates does in both ways, in one round
     """
 
     load: Load
@@ -39,6 +40,7 @@ class Regime(common.Regime, frozen=True):
     probes: bool = False
     interrupts: bool = False
     native: str = ""
+    pairs: int = 0
 
     @property
     def is_fetched(self) -> bool:
@@ -74,6 +76,15 @@ REGIMES = (
         interrupts=True,
     ),
     Regime(
+        "rate",
+        "100 stages of 60 ms in slices and one after another, by turns in one process, no network",
+        ("alternating",),
+        Load.EQUAL,
+        "alternating",
+        count=100,
+        pairs=2,
+    ),
+    Regime(
         "short",
         "a stage of 200 us submitted while 100 stages of 60 ms run",
         (OURS, "threads-pinned", "asyncio-threads"),
@@ -101,4 +112,6 @@ def quick(regime: Regime) -> Regime:
     """The same, to see that it works; its figures mean nothing."""
     if regime.load is Load.NATIVE:
         return msgspec.structs.replace(regime, count=6)
-    return msgspec.structs.replace(regime, count=max(25, regime.count // 10), concurrency=20, stage_s=0.02)
+    return msgspec.structs.replace(
+        regime, count=max(25, regime.count // 10), concurrency=20, stage_s=0.02, pairs=min(1, regime.pairs)
+    )

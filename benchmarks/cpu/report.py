@@ -26,6 +26,13 @@ _TOOK: Columns = (
 )
 _PROBES: Columns = (("short stage", _NAME_WIDTH), ("probes", 8), ("wait p50", 10), ("p99", 9), ("max", 9))
 
+_PAIRS: Columns = (
+    ("by turns", _NAME_WIDTH),
+    *(("pairs", 7), ("of plain by CPU", 17), ("lower", 7), ("upper", 7), ("by wall", 9), ("lower", 7), ("upper", 7)),
+    *(("plain CPU ms", 14), ("sliced", 8), ("slices", 8), ("windows", 9)),
+)
+_QUARTILES = ("median", "lower", "upper")
+
 
 def table(figures: Mapping[str, Any]) -> str:
     """Machine and versions, then each regime's rows, then what went wrong."""
@@ -42,7 +49,8 @@ def table(figures: Mapping[str, Any]) -> str:
 def _regime(regime: Mapping[str, Any]) -> list[str]:
     rows = regime["rows"]
     lines = [f"{regime['name']}: {regime['what']}; {regime['concurrency']} at a time; reference {regime['reference']}"]
-    lines += block(_RATES, [(row["client"], _rates(row)) for row in rows])
+    lines += block(_RATES, [(row["client"], _rates(row)) for row in rows if not row["pairs"]])
+    lines += block(_PAIRS, [(row["client"], _pairs(row["pairs"])) for row in rows if row["pairs"]])
     lines += block(_LATE, [(row["client"], _late(row)) for row in rows if row["late_p99_s"]])
     if regime["load"] == "mix" and regime["name"] != "scale":
         lines += block(_TOOK, [(row["client"], _took(row)) for row in rows])
@@ -59,6 +67,18 @@ def _rates(row: Mapping[str, Any]) -> list[str]:
         cell(row["busy_percent"], "{:.0f}%"),
         cell(row["peak_rss_mb"] or None, "{:.1f}"),
         str(row["errors"]),
+    ]
+
+
+def _pairs(paired: Mapping[str, Any]) -> list[str]:
+    return [
+        str(paired["pairs"]),
+        *spread_cells(paired["of_plain_cpu"], ".3f", _QUARTILES),
+        *spread_cells(paired["of_plain_wall"], ".3f", _QUARTILES),
+        f"{paired['plain_ms']:.1f}",
+        f"{paired['sliced_ms']:.1f}",
+        f"{paired['slices']:.1f}",
+        f"{paired['windows']:.0f}",
     ]
 
 

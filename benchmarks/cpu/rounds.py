@@ -117,6 +117,7 @@ class Rounds:
             "native": self.regime.native,
             "peers_path": self._peers_path,
             "all_cpus": self._all_cpus,
+            "pairs": self.regime.pairs,
         }
 
     def _one(self, number: int, client: str, task: Path, cpus: set[int]) -> Run:
@@ -133,7 +134,8 @@ class Rounds:
 
     @property
     def _timeout_s(self) -> float:
-        list_s = sum(item.units for item in self._items()) * self._unit_s
+        times = max(1, 2 * self.regime.pairs)
+        list_s = sum(item.units for item in self._items()) * self._unit_s * times
         return _START_AND_END_S + _LONG_ENOUGH_TIMES * list_s
 
 
@@ -165,6 +167,7 @@ def _run(number: int, client: str, measured: Measured, interrupts: Interrupts) -
         looped_s=interrupts.looped_s,
         scores=measured.scores,
         statistics=measured.statistics,
+        pairs=measured.pairs,
     )
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from benchmarks.common import run as common
 from benchmarks.common.spread import Spread, spread_of
 from benchmarks.cpu.lateness import BUCKETS, quantile
+from benchmarks.cpu.pairs import Pair, Paired, paired
 
 _UNDISTURBED = 0.9  # CPU time by time and core
 
@@ -28,6 +29,7 @@ class Run(common.Run, frozen=True):
     handled_s, looped_s   from each SIGINT to the handler's first line, and to what the loop ran because of it
     scores                by item, for comparison with others
     statistics            what the scheduler says of itself, if there is one
+    pairs                 of the client that alternates
     """
 
     ticks: int = 0
@@ -42,6 +44,7 @@ class Run(common.Run, frozen=True):
     looped_s: list[float] = field(default_factory=list)
     scores: dict[int, int] = field(default_factory=dict)
     statistics: Any = None
+    pairs: list[Pair] = field(default_factory=list)
 
 
 class Tail(Struct, frozen=True):
@@ -64,6 +67,7 @@ class Row(Struct, frozen=True):
     took_p50_s, ...  by kind of stage, the median of rounds
     probes, handled, looped
                      of all rounds together
+    pairs            where the client alternates: what it does is no rate of its own
     cpu_ms           CPU time of an item, the median of rounds: what the rate comes to where nothing else has the core
     busy_percent     CPU time by the time that the list took, the median of rounds; above 100: more than one core
     peak_rss_mb      the largest of all rounds, in 10^6 bytes
@@ -85,6 +89,7 @@ class Row(Struct, frozen=True):
     probes: Tail | None
     handled: Tail | None
     looped: Tail | None
+    pairs: Paired | None
     cpu_ms: float | None
     busy_percent: float | None
     peak_rss_mb: float
@@ -145,12 +150,19 @@ def _row(client: str, runs: Sequence[Run], rates: dict[int, float], late: dict[i
         probes=_tail(value for run in good for value in run.probes_s),
         handled=_tail(value for run in good for value in run.handled_s),
         looped=_tail(value for run in good for value in run.looped_s),
+        pairs=_paired(good),
         cpu_ms=cpu_s * 1e3 if cpu_s is not None else None,
         busy_percent=common.busy_percent(runs),
         peak_rss_mb=common.peak_rss_mb(runs),
         errors=common.errors_of(runs),
         complaints=common.complaints_of(runs),
     )
+
+
+def _paired(runs: Sequence[Run]) -> Paired | None:
+    pairs = [pair for run in runs for pair in run.pairs]
+    # Each pair does the list twice.
+    return paired(pairs, sum(run.done for run in runs) // (2 * len(pairs))) if pairs else None
 
 
 def _by_kind(took: Sequence[dict[str, float]]) -> dict[str, float]:

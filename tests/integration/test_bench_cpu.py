@@ -109,6 +109,19 @@ def test_one_after_another_has_no_ticker(pages: Pages) -> None:
     assert (one.failure, one.done, one.ticks) == ("", 25, 0)
 
 
+def test_both_ways_take_turns(pages: Pages) -> None:
+    (one,) = run(small("rate", "alternating", count=10, stage_s=0.05, pairs=2), pages)
+    assert (one.failure, one.errors, one.first_error, one.done) == ("", 0, "", 40)
+    assert len(one.pairs) == 2
+    for pair in one.pairs:
+        assert pair.windows > 1
+        assert pair.slices > 1
+        assert min(pair.plain_cpu_s, pair.sliced_cpu_s) > 0
+        assert pair.plain_wall_s >= pair.plain_cpu_s * 0.9
+        assert pair.sliced_wall_s >= pair.sliced_cpu_s * 0.9
+    assert one.ticks > 0
+
+
 def test_native_calls_are_made_in_both_ways(pages: Pages) -> None:
     runs = run(small("native-zlib", "pool-pinned", "percore-threads", count=4), pages)
     assert [(one.failure, one.errors, one.done) for one in runs] == [("", 0, 4)] * 2

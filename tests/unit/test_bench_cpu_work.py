@@ -15,7 +15,7 @@ from benchmarks.common.regime import chosen
 from benchmarks.cpu.contestants import CONTESTANTS, OURS
 from benchmarks.cpu.mix import BLOCK, SHARES, Kind, alike, mixed
 from benchmarks.cpu.regimes import REGIMES, Load, quick
-from benchmarks.cpu.work import UNIT_BYTES, probe, score
+from benchmarks.cpu.work import UNIT_BYTES, probe, score, score_for_each
 
 UNITS = {Kind.SHORT: 1, Kind.MEDIUM: 10, Kind.LONG: 100}
 BODY = b"<p>" + b'the <a href="tide">tide</a> comes <b>in</b> and goes out again. ' * 40
@@ -64,6 +64,10 @@ def test_a_score_begins_a_third_into_the_page_and_goes_round() -> None:
 def test_more_units_are_more_work_and_the_same_units_the_same() -> None:
     assert score(BODY, 20) == score(BODY, 20)
     assert len({score(BODY, units) for units in (1, 2, 5)}) == 3
+
+
+def test_a_score_can_be_taken_with_pauses() -> None:
+    assert score_for_each(BODY, iter("seven units")) == score(BODY, len("seven units"))
 
 
 def test_a_probe_tells_how_long_it_waited() -> None:
