@@ -19,12 +19,11 @@ from msgspec import Struct
 from benchmarks.common.cpus import confined_to
 from benchmarks.fetch.certificates import Certificates, make_certificates
 from benchmarks.fetch.regimes import OriginKind, Regime
-from benchmarks.site import serving
+from benchmarks.site import SENDING, page_of, serving
 from benchmarks.slow_hosts import address
 
 _URLS = 1000
 _SPARE_FILES = 200  # that a process has open besides its sockets
-_SENDING = "sendfile on; open_file_cache max=100; open_file_cache_valid 1h;"
 
 _TLS_LINES = {
     OriginKind.TLS: "",
@@ -61,10 +60,10 @@ def origin_of(regime: Regime, cpu: int) -> Iterator[Origin]:
 def _nginx(regime: Regime, cpu: int, folder: Path) -> Iterator[Origin]:
     root = folder / "site"
     root.mkdir()
-    (root / "page.html").write_bytes(_page(regime.body_bytes))
+    (root / "page.html").write_bytes(page_of(regime.body_bytes))
     certificates = make_certificates(folder) if regime.is_tls else None
     options = "" if certificates is None else "ssl http2" if regime.origin is OriginKind.HTTP2 else "ssl"
-    lines = f"{_SENDING} {_tls(regime.origin, certificates)}"
+    lines = f"{SENDING} {_tls(regime.origin, certificates)}"
     with ExitStack() as stack:
         with confined_to(cpu):
             port = stack.enter_context(serving(root, options=options, lines=lines))
@@ -77,13 +76,6 @@ def _tls(kind: OriginKind, certificates: Certificates | None) -> str:
     if certificates is None:
         return ""
     return f"ssl_certificate {certificates.certificate}; ssl_certificate_key {certificates.key}; {_TLS_LINES[kind]}"
-
-
-def _page(body_bytes: int) -> bytes:
-    """A page of exactly that size."""
-    head, foot = b"<!DOCTYPE html><title>Tides</title><p>", b"</p>"
-    words = b"the tide comes in and goes out " * (body_bytes // 31 + 1)
-    return head + words[: body_bytes - len(head) - len(foot)] + foot
 
 
 @contextmanager
