@@ -11,6 +11,7 @@ class History(Struct, frozen=True):
     """kills      that found it at work
     lives      times that it was started
     refetched  requests for URLs that had their right record on the disk at an earlier kill or at the end
+    extra      requests beyond one for each URL, those included: what a kill costs
     crashes    lives that ended by themselves, and not well
     complaint  of the last such
     failure    why it was given up; "" if its list was done
@@ -22,6 +23,7 @@ class History(Struct, frozen=True):
     kills: int
     lives: int
     refetched: int
+    extra: int
     crashes: int
     complaint: str
     failure: str

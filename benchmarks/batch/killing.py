@@ -124,6 +124,7 @@ class Killing:
                 kills=self._kills,
                 lives=self._lives,
                 refetched=refetched,
+                extra=sum(max(0, times - 1) for times in asked.values()),
                 crashes=self._crashes,
                 complaint=self._complaint,
                 failure=failure,

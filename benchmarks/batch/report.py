@@ -17,7 +17,16 @@ _RATES: Columns = (
 )
 _KILLED: Columns = (
     ("killed", _NAME_WIDTH),
-    *(("kills", 7), ("lost", 7), ("doubled", 9), ("torn", 6), ("wrong", 7), ("refetched", 11), ("crashes", 9)),
+    *(
+        ("kills", 7),
+        ("lost", 7),
+        ("doubled", 9),
+        ("torn", 6),
+        ("wrong", 7),
+        ("refetched", 11),
+        ("extra", 7),
+        ("crashes", 9),
+    ),
     *(("seconds", 9), ("passes", 8)),
 )
 _JOURNAL: Columns = (
@@ -35,8 +44,9 @@ def table(figures: Mapping[str, Any]) -> str:
         "times: the reference's rate divided by this one's, round by round. CPU us: user and system time per URL, of "
         "all processes. busy: CPU time by time. RSS: of all processes together at its peak. errors: URLs without a "
         "right record, and records too many or wrong.",
-        "refetched: requests for URLs that had their right record on the disk when all was killed. crashes: lives that "
-        "ended badly by themselves. passes: one right record for every URL, and nothing refetched.",
+        "refetched: requests for URLs that had their right record on the disk when all was killed. extra: requests "
+        "beyond one for each URL, those included. crashes: lives that ended badly by themselves. passes: one right "
+        "record for every URL, and nothing refetched.",
     )
     return document(figures, explanations, _regime)
 
@@ -70,7 +80,7 @@ def _killed(histories: list[Mapping[str, Any]]) -> list[str]:
     return [
         str(sum(history["kills"] for history in histories)),
         *(str(sum(verdict[key] for verdict in verdicts)) for key in ("lost", "doubled", "torn", "wrong")),
-        *(str(sum(history[key] for history in histories)) for key in ("refetched", "crashes")),
+        *(str(sum(history[key] for history in histories)) for key in ("refetched", "extra", "crashes")),
         f"{sum(history['wall_s'] for history in histories):.0f}",
         "yes" if all(history["passes"] for history in histories) else "NO",
     ]

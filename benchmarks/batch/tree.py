@@ -15,7 +15,7 @@ from typing import IO
 import psutil
 
 from benchmarks.clients.protocol import peak_rss_bytes
-from benchmarks.common.client_run import Command, last_line, started
+from benchmarks.common.client_run import Command, kill_group, last_line, started
 
 _POLL_S = 0.01
 
@@ -55,7 +55,10 @@ class Tree:
             time.sleep(_POLL_S)
 
     def reap(self) -> int:
-        """Its status, once it has ended; `cpu_s` is then what it and all that it waited for have used."""
+        """Its status, once it has ended; `cpu_s` is then what it and all that it waited for have used. What it has left
+        in its group ends, too.
+        """
+        kill_group(self._process)
         _, status, usage = os.wait4(self._process.pid, 0)
         os.close(self._pid_fd)
         self.cpu_s = usage.ru_utime + usage.ru_stime

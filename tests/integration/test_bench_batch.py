@@ -122,14 +122,14 @@ def cheated(mode: str, folder: Path, *, kills: int = 0) -> History:
 def test_who_goes_on_where_he_was_passes(tmp_path: Path) -> None:
     history = cheated("honest", tmp_path)
     assert history.passes, history
-    assert (history.kills, history.lives, history.crashes, history.refetched) == (1, 3, 0, 0)
+    assert (history.kills, history.lives, history.crashes, history.refetched, history.extra) == (1, 3, 0, 0, 0)
 
 
 def test_who_forgets_is_found_out_by_the_origin(tmp_path: Path) -> None:
     history = cheated("forgets", tmp_path)
     # The output is right, but all was fetched again in the two lives after the kill, and the second time for nothing.
     assert history.verdict.faults == 0
-    assert history.refetched == 40
+    assert history.refetched == history.extra == 40
     assert not history.passes
 
 

@@ -142,7 +142,15 @@ def run(client: str, number: int = 0, rate: float = 100.0, **more: Any) -> Run:
 
 def history(**changes: Any) -> History:
     verdict = Verdict(lost=changes.pop("lost", 0))
-    base: dict[str, Any] = {"kills": 3, "lives": 5, "refetched": 0, "crashes": 1, "complaint": "", "failure": ""}
+    base: dict[str, Any] = {
+        "kills": 3,
+        "lives": 5,
+        "refetched": 0,
+        "extra": 9,
+        "crashes": 1,
+        "complaint": "",
+        "failure": "",
+    }
     base |= changes
     right = passes(verdict, base["refetched"], base["failure"])
     return History(verdict=verdict, wall_s=2.0, passes=right, **base)
@@ -211,7 +219,7 @@ def test_the_table_has_rates() -> None:
 def test_the_table_has_what_kills_left() -> None:
     runs = [run("script", 0, history=history(lost=3)), run("script", 1, history=history(refetched=7))]
     text = table(figures("killed", [*runs, run(OURS, history=history())]))
-    assert cells_of("script", text) == ["6", "3", "0", "0", "0", "7", "2", "4", "NO"]
+    assert cells_of("script", text) == ["6", "3", "0", "0", "0", "7", "18", "2", "4", "NO"]
     assert cells_of(OURS, text)[-1] == "yes"
 
 
