@@ -76,7 +76,7 @@ CONTESTANTS = {
             "Scrapy, JOBDIR and a JSON lines feed",
             Output.LINES,
             "by JOBDIR",
-            5_000,
+            3_000,
         ),
         Contestant(
             "shards",

@@ -11,8 +11,6 @@ import http.client
 import json
 import random
 import select
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -25,11 +23,11 @@ from benchmarks.batch.pages import digests
 from benchmarks.batch.results import finished, stored
 from benchmarks.batch.tree import Tree, growing
 from benchmarks.common.contestant import environment_of
-from benchmarks.common.cpus import confined_to
+from benchmarks.common.own_origin import own_origin
 
 _LONGER_S = 0.05  # after the answer that a moment is counted by
 _AT_THE_END_S = 0.5  # after the last answer
-_LIFE_S = 180.0  # more than any list takes; then it is ended, and has failed
+_LIFE_S = 600.0  # more than any list takes; then it is ended, and has failed
 
 
 class Origin:
@@ -69,18 +67,8 @@ class Origin:
 @contextmanager
 def counting_origin(count: int, cpu: int) -> Iterator[Origin]:
     """With so many pages, on that CPU. Raises SystemExit when it does not start."""
-    with confined_to(cpu):
-        command = [sys.executable, "-P", "-m", "benchmarks.batch.counting_origin", str(count)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    with process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
-                raise SystemExit("the origin that counts did not start")
-            yield Origin(int(port))
-        finally:
-            process.kill()
+    with own_origin("batch.counting_origin", count, cpu=cpu) as port:
+        yield Origin(port)
 
 
 class Killing:

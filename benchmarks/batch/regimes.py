@@ -47,7 +47,7 @@ REGIMES = (
         ("workers-1", "workers-2"),
         Kind.CORES,
         rounds=3,
-        count=1025,
+        count=625,
         start_count=25,
     ),
     Regime("journal", "what records on the disk cost, on one core", ("journal",), Kind.JOURNAL, rounds=2, count=5000),

@@ -7,8 +7,6 @@ refuses anything else, and the origin of handshakes closes after each answer and
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks.common.cpus import confined_to
+from benchmarks.common.own_origin import own_origin
 from benchmarks.fetch.certificates import Certificates, make_certificates
 from benchmarks.fetch.regimes import OriginKind, Regime
 from benchmarks.site import SENDING, page_of, serving
@@ -81,18 +80,8 @@ def _tls(kind: OriginKind, certificates: Certificates | None) -> str:
 @contextmanager
 def _slow_hosts(regime: Regime, cpu: int) -> Iterator[Origin]:
     hosts, note = _hosts_allowed(regime.concurrency)
-    command = [sys.executable, "-P", "-m", "benchmarks.slow_hosts", str(hosts), str(regime.body_bytes)]
-    with confined_to(cpu):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    with process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
-                raise SystemExit(f"the origin with {hosts} hosts did not start")
-            yield Origin(tuple(f"http://{address(number)}:{port}/page.html" for number in range(hosts)), note=note)
-        finally:
-            process.kill()
+    with own_origin("slow_hosts", hosts, regime.body_bytes, cpu=cpu) as port:
+        yield Origin(tuple(f"http://{address(number)}:{port}/page.html" for number in range(hosts)), note=note)
 
 
 def _hosts_allowed(wanted: int) -> tuple[int, str]:
