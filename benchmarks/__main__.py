@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fetch, first_fetch, leaks, memory, start
+from benchmarks.batch import benchmark as batch
 from benchmarks.cpu import benchmark as cpu
 
 BENCHMARKS = {
+    "batch": batch,
     "cpu": cpu,
     "fetch": fetch,
     "first-fetch": first_fetch,

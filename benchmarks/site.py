@@ -33,6 +33,16 @@ http {{
 }}
 """
 
+SENDING = "sendfile on; open_file_cache max=2000; open_file_cache_valid 1h;"
+"""Lines for a site whose files don't change."""
+
+
+def page_of(body_bytes: int) -> bytes:
+    """A page of exactly that size."""
+    head, foot = b"<!DOCTYPE html><title>Tides</title><p>", b"</p>"
+    words = b"the tide comes in and goes out " * (body_bytes // 31 + 1)
+    return head + words[: body_bytes - len(head) - len(foot)] + foot
+
 
 def nginx() -> str | None:
     """Where it is; Debian keeps it off a user's PATH."""

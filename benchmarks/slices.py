@@ -1,9 +1,9 @@
-"""What slices cost and what they are worth: one core, pure Python, this hub's timers as the I/O that must be on time.
+"""What slices cost one by one, and who waits for how many of them: one core, pure Python.
 
     taskset -c 0 bin/python -m benchmarks.slices
 
 On a machine that others use as well, `chrt -f 1` before it keeps their load out of the figures (as root; each part
-takes some seconds). Lateness is that of a greenlet that sleeps for 1 ms, again and again.
+takes some seconds). Throughput and lateness are `bin/bench cpu --regime rate,lateness`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ monkey.patch_all()
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from statistics import median  # noqa: E402
 
 import gevent  # noqa: E402
 
@@ -24,10 +23,6 @@ from app.cpu.scheduler import Scheduler  # noqa: E402
 
 _ROUNDS = 5
 _PAUSE_S = 0.5
-
-
-def fibonacci(n: int) -> int:
-    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
 
 def cpu_s(call: Callable[[], object]) -> float:
@@ -63,47 +58,6 @@ def costs() -> None:
     print(f"checkpoint: {inside * 1e9:.0f} ns in a stage, {idle * 1e9:.0f} ns outside")
 
 
-def throughput(functions: int, n: int) -> None:
-    scheduler = Scheduler()
-
-    def sliced() -> None:
-        gevent.joinall([gevent.spawn(scheduler.run, fibonacci, n) for _ in range(functions)], raise_error=True)
-
-    alone_s = cpu_s(lambda: [fibonacci(n) for _ in range(functions)])
-    sliced_s = cpu_s(sliced)
-    print(
-        f"{functions} functions of {alone_s / functions * 1000:.1f} ms: {alone_s / sliced_s:.1%} of one after another"
-    )
-
-
-def lateness(functions: int, n: int) -> None:
-    rounds = []
-    for _ in range(_ROUNDS):
-        scheduler = Scheduler()
-        late_s: list[float] = []
-        is_over = False
-
-        def tick() -> None:
-            while not is_over:  # noqa: B023
-                began_s = time.perf_counter()
-                gevent.sleep(0.001)
-                late_s.append(time.perf_counter() - began_s - 0.001)  # noqa: B023
-
-        ticking = gevent.spawn(tick)
-        gevent.joinall([gevent.spawn(scheduler.run, fibonacci, n) for _ in range(functions)], raise_error=True)
-        is_over = True
-        ticking.join()
-        late_s.sort()
-        rounds.append([late_s[len(late_s) // 2], late_s[int(len(late_s) * 0.99)], late_s[-1]])
-        scheduler.close()
-        time.sleep(_PAUSE_S)
-    p50, p99, most = (median(one[place] * 1000 for one in rounds) for place in range(3))
-    worst = max(one[2] for one in rounds) * 1000
-    print(
-        f"{functions} functions: late p50 {p50:.2f}, p99 {p99:.2f}, max {most:.2f} ms; the worst of all {worst:.2f} ms"
-    )
-
-
 def waits() -> None:
     """Of a short stage that comes while 100 long ones run, in slices that others have meanwhile."""
     scheduler = Scheduler()
@@ -133,8 +87,4 @@ def waits() -> None:
 
 if __name__ == "__main__":
     costs()
-    for functions, n in ((8, 27), (100, 24)):
-        throughput(functions, n)
-        lateness(functions, n)
-    throughput(100, 27)
     waits()

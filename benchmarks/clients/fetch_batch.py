@@ -10,25 +10,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import resource
-import subprocess
 import tempfile
-import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients.protocol import Task, parse_task, say, versions_of
+from benchmarks.common.batch_run import Took, peak_rss_bytes, run_batch
 
-_COMMAND = Path(__file__).resolve().parents[2] / "bin" / "fetch-batch"
 _SHORT_PER_SECOND = 500  # the short list has so many URLs for each second of the count
 _MOST_PER_SECOND = 20_000  # so that one odd run doesn't make the long list endless
 
 
 @dataclass
 class _Batch:
-    wall_s: float
-    cpu_s: float
+    took: Took
     errors: int
     first_error: str
 
@@ -42,10 +38,11 @@ def main() -> None:
         short = max(100, int(task.duration_s * _SHORT_PER_SECOND))
         start = _run(task, 1, digest, Path(name, "one"))
         first = _run(task, short, digest, Path(name, "short"))
-        rate = min(_MOST_PER_SECOND, short / max(1e-9, first.wall_s - start.wall_s))
+        rate = min(_MOST_PER_SECOND, short / max(1e-9, (first.took - start.took).wall_s))
         more = max(short, int(task.duration_s * rate))
         second = _run(task, short + more, digest, Path(name, "long"))
-    if second.wall_s <= first.wall_s:
+    took = second.took - first.took
+    if took.wall_s <= 0:
         raise SystemExit(f"{short + more} URLs took no longer than {short}: the duration is too short for a batch")
     errors = start.errors + first.errors + second.errors
     fetches = max(0, more - errors)
@@ -53,10 +50,9 @@ def main() -> None:
         fetches=fetches,
         errors=errors,
         first_error=start.first_error or first.first_error or second.first_error,
-        wall_s=second.wall_s - first.wall_s,
-        cpu_s=second.cpu_s - first.cpu_s,
-        # Of the largest process; a batch's child is larger than anything that this one was before.
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        wall_s=took.wall_s,
+        cpu_s=took.cpu_s,
+        peak_rss_bytes=peak_rss_bytes(),
         body_bytes=fetches * task.body_bytes,
         versions=versions_of("gevent", "pycurl", "requests"),
     )
@@ -67,25 +63,13 @@ def _run(task: Task, count: int, digest: str, folder: Path) -> _Batch:
     urls, output = folder / "urls.txt", folder / "out.jsonl"
     with urls.open("w") as out:
         out.writelines(f"{url}\n" for url in itertools.islice(itertools.cycle(task.urls), count))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began_s = time.perf_counter()
-    done = subprocess.run(
-        [
-            *(_COMMAND, urls, "-o", output, "--workers", "1", "--stage", "sha256", "--progress", "none"),
-            *("--concurrency", str(task.concurrency), "--per-origin", str(task.concurrency), "--retries", "0"),
-        ],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+    in_flight = str(task.concurrency)
+    took = run_batch(
+        *(urls, "-o", output, "--workers", "1", "--stage", "sha256"),
+        *("--concurrency", in_flight, "--per-origin", in_flight, "--retries", "0"),
     )
-    wall_s = time.perf_counter() - began_s
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"fetch-batch ended with {done.returncode}: {done.stderr}")
     errors, first_error = _check(output, count, task.body_bytes, digest)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return _Batch(wall_s, cpu_s, errors, first_error)
+    return _Batch(took, errors, first_error)
 
 
 def _check(output: Path, count: int, body_bytes: int, digest: str) -> tuple[int, str]:

@@ -13,15 +13,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
 from msgspec import Struct
 
-from benchmarks.fetch.client_run import ClientFailed
+from benchmarks.common.client_run import ClientFailed, Command, figures, kill_group, started
+from benchmarks.cpu.pairs import Pair
 
 _PAUSE_S = (0.05, 0.35)
 
@@ -47,6 +46,7 @@ class Measured(Struct, frozen=True):
     versions: dict[str, str] = {}
     pool_cpu_s: float = 0.0
     statistics: Any = None
+    pairs: list[Pair] = []
 
 
 class Interrupts(Struct, frozen=True):
@@ -57,7 +57,7 @@ class Interrupts(Struct, frozen=True):
 
 
 def run_client(
-    command: Sequence[str | Path],
+    command: Command,
     environment: Mapping[str, str],
     *,
     task: Path,
@@ -73,17 +73,8 @@ def run_client(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         read_fd, write_fd = os.pipe()
         try:
-            with _confined_to(cpus):
-                # In a session of its own: a ctrl-C is for us, and we end it with all that it started.
-                process = subprocess.Popen(
-                    [*command, task, str(write_fd)],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    pass_fds=(write_fd,),
-                    start_new_session=True,
-                )
+            command = [*command, task, str(write_fd)]
+            process = started(command, environment, cpus, stdout=out, stderr=err, pass_fds=(write_fd,))
         finally:
             os.close(write_fd)
         try:
@@ -91,19 +82,11 @@ def run_client(
             in_time = said.until_closed() and _ended(process, said.end_s)
         finally:
             os.close(read_fd)
-            # Not waited for yet, so the id, which is its group's too, can be nobody else's.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             process.wait()
         if not in_time:
             raise ClientFailed(f"not done after {timeout_s:g} s")
-        line, complaint = _last_line(out), _last_line(err)
-    if process.returncode != 0:
-        raise ClientFailed(f"ended with {process.returncode}: {complaint[:300]}")
-    try:
-        return msgspec.json.decode(line, type=Measured), said.interrupts
-    except msgspec.DecodeError as error:
-        raise ClientFailed(f"said no line of figures ({error}): {line[:300] or complaint[:300]}") from None
+        return figures(process.returncode, _all_of(out), _all_of(err), Measured), said.interrupts
 
 
 class _Conversation:
@@ -163,16 +146,6 @@ class _Conversation:
         return line.decode()
 
 
-@contextmanager
-def _confined_to(cpus: set[int]) -> Iterator[None]:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def _ended(process: subprocess.Popen[bytes], end_s: float) -> bool:
     """Waits until it has ended, without taking its status: its id stays its own. False when the time is over first."""
     pid_fd = os.pidfd_open(process.pid)
@@ -182,7 +155,6 @@ def _ended(process: subprocess.Popen[bytes], end_s: float) -> bool:
         os.close(pid_fd)
 
 
-def _last_line(file: IO[bytes]) -> str:
+def _all_of(file: IO[bytes]) -> bytes:
     file.seek(0)
-    lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    return file.read()

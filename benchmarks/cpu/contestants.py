@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.fetch.contestants import Contestant as FetchContestant
-from benchmarks.fetch.contestants import Home
+from benchmarks.common import contestant as common
+from benchmarks.common.contestant import Home
 
 OURS = "percore"
 
 
-class Contestant(FetchContestant, frozen=True):
-    """As in benchmarks/fetch/contestants.py, its program being a module of benchmarks.cpu.clients.
+class Contestant(common.Contestant, frozen=True):
+    """As in benchmarks/common/contestant.py, its program being a module of benchmarks.cpu.clients.
 
     pinned   confined to the client's core; otherwise it may use all that we may
     options  after the program's name
@@ -32,6 +32,7 @@ CONTESTANTS = {
         Contestant("asyncio-threads", Home.PEERS, "asyncio_threads", "aiohttp on uvloop, the work in a thread pool"),
         Contestant("asyncio-processes", Home.PEERS, "asyncio_processes", "aiohttp on uvloop, the work in 2 processes"),
         Contestant("in-turn", Home.PROJECT, "in_turn", "limit: the work alone, one after another"),
+        Contestant("alternating", Home.PROJECT, "alternating", "ours and one after another, by turns in one process"),
         Contestant("pool-pinned", Home.PROJECT, "native", "a thread pool of a pinned process", options=("pinned",)),
         Contestant(
             "percore-threads", Home.PROJECT, "native", "ours: app.cpu.threads, pinned too", options=("wide",), cores=2

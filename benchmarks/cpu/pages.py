@@ -11,12 +11,11 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from benchmarks.common.cpus import confined_to
 from benchmarks.cpu.work import score
-from benchmarks.fetch.cpus import confined_to
-from benchmarks.site import serving
+from benchmarks.site import SENDING, serving
 
 _DEBIAN = "/usr/share/doc"
-_SENDING = "sendfile on; open_file_cache max=2000; open_file_cache_valid 1h;"
 
 _SAMPLE = 40  # pages
 _SAMPLE_UNITS = 160
@@ -61,7 +60,7 @@ def served(pages: Pages, cpu: int) -> Iterator[str]:
     """Serve them by an nginx on that CPU until the `with` ends; yields the base URL. Raises SystemExit."""
     with ExitStack() as stack:
         with confined_to(cpu):
-            port = stack.enter_context(serving(pages.root, lines=_SENDING))
+            port = stack.enter_context(serving(pages.root, lines=SENDING))
         yield f"http://127.0.0.1:{port}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
-from msgspec import Struct
 
+from benchmarks.common import regime as common
 from benchmarks.cpu.contestants import OURS
 
 
@@ -18,11 +18,10 @@ class Load(StrEnum):
     NATIVE = "native"  # calls that release the GIL
 
 
-class Regime(Struct, frozen=True):
-    """name         as --regime takes it, also without what follows a dash
-    what         in words
+class Regime(common.Regime, frozen=True):
+    """As in benchmarks/common/regime.py.
+
     load         of its list
-    clients      names of benchmarks/cpu/contestants.py
     reference    whose rate the others' is divided by
     count        items of the list
     concurrency  of them at a time
@@ -30,12 +29,10 @@ class Regime(Struct, frozen=True):
     probes       a short stage is submitted every now and then
     interrupts   SIGINT is sent every now and then
     native       which call, where they are native
+    pairs        lists that the client that alternates does in both ways, in one round
     """
 
-    name: str
-    what: str
     load: Load
-    clients: tuple[str, ...]
     reference: str
     count: int
     concurrency: int = 100
@@ -43,6 +40,7 @@ class Regime(Struct, frozen=True):
     probes: bool = False
     interrupts: bool = False
     native: str = ""
+    pairs: int = 0
 
     @property
     def is_fetched(self) -> bool:
@@ -55,15 +53,15 @@ _NATIVE = ("pool-pinned", "percore-threads")
 
 def _native(call: str, what: str, count: int) -> Regime:
     what = f"{what}, in threads of a process that is pinned to one core"
-    return Regime(f"native-{call}", what, Load.NATIVE, _NATIVE, _NATIVE[0], count=count, concurrency=2, native=call)
+    return Regime(f"native-{call}", what, _NATIVE, Load.NATIVE, _NATIVE[0], count=count, concurrency=2, native=call)
 
 
 REGIMES = (
     Regime(
         "mix",
         "pages of python3-doc fetched and scored: stages of 200 us (80 %), 5 ms (16 %) and 200 ms (4 %)",
-        Load.MIX,
         (OURS, *_ON_ONE_CORE),
+        Load.MIX,
         OURS,
         count=1000,
         interrupts=True,
@@ -71,17 +69,26 @@ REGIMES = (
     Regime(
         "lateness",
         "100 stages of 60 ms, all at once, no network",
-        Load.EQUAL,
         ("in-turn", OURS, "threads", "threads-pinned", "gevent-inline"),
+        Load.EQUAL,
         "in-turn",
         count=100,
         interrupts=True,
     ),
     Regime(
+        "rate",
+        "100 stages of 60 ms in slices and one after another, by turns in one process, no network",
+        ("alternating",),
+        Load.EQUAL,
+        "alternating",
+        count=100,
+        pairs=2,
+    ),
+    Regime(
         "short",
         "a stage of 200 us submitted while 100 stages of 60 ms run",
-        Load.EQUAL,
         (OURS, "threads-pinned", "asyncio-threads"),
+        Load.EQUAL,
         OURS,
         count=100,
         probes=True,
@@ -92,8 +99,8 @@ REGIMES = (
     Regime(
         "scale",
         "the mix by bin/fetch-batch, the origin on the second worker's core",
-        Load.MIX,
         ("batch-1", "batch-2"),
+        Load.MIX,
         "batch-1",
         count=1000,
     ),
@@ -105,15 +112,6 @@ def quick(regime: Regime) -> Regime:
     """The same, to see that it works; its figures mean nothing."""
     if regime.load is Load.NATIVE:
         return msgspec.structs.replace(regime, count=6)
-    return msgspec.structs.replace(regime, count=max(25, regime.count // 10), concurrency=20, stage_s=0.02)
-
-
-def chosen(names: set[str] | None) -> list[Regime]:
-    """In order; a name without a dash stands for all that begin with it. None: all. Raises KeyError for one unknown."""
-    families = {regime.name.partition("-")[0] for regime in REGIMES}
-    for name in names or ():
-        if name not in families and name not in {regime.name for regime in REGIMES}:
-            raise KeyError(name)
-    return [
-        regime for regime in REGIMES if names is None or regime.name in names or regime.name.partition("-")[0] in names
-    ]
+    return msgspec.structs.replace(
+        regime, count=max(25, regime.count // 10), concurrency=20, stage_s=0.02, pairs=min(1, regime.pairs)
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.client_run import ClientFailed
+from benchmarks.common.contestant import environment_of, python_of
+from benchmarks.common.cpus import confined_to
+from benchmarks.common.peers_environment import peers_python
+from benchmarks.common.rounds import in_rounds, say
 from benchmarks.cpu.client_run import Interrupts, Measured, run_client
 from benchmarks.cpu.contestants import CONTESTANTS
 from benchmarks.cpu.mix import COST_S, Item, Kind, alike, mixed
 from benchmarks.cpu.pages import Pages, served
 from benchmarks.cpu.regimes import Load, Regime
 from benchmarks.cpu.summary import Run
-from benchmarks.fetch.client_run import ClientFailed
-from benchmarks.fetch.contestants import Home
-from benchmarks.fetch.cpus import confined_to
-from benchmarks.fetch.peers_environment import peers_python
-from benchmarks.fetch.rounds import environment_of
 
 _START_AND_END_S = 60.0  # more than any client needs beside its list; then it is ended
 _LONG_ENOUGH_TIMES = 8  # the CPU time of the list
@@ -34,8 +33,8 @@ def launchers(regimes: Sequence[Regime]) -> dict[str, list[str]]:
     commands = {}
     for name in dict.fromkeys(name for regime in regimes for name in regime.clients):
         contestant = CONTESTANTS[name]
-        python = sys.executable if contestant.home is Home.PROJECT else str(peers_python())
-        commands[name] = [python, "-P", "-m", f"benchmarks.cpu.clients.{contestant.program}", *contestant.options]
+        program = f"benchmarks.cpu.clients.{contestant.program}"
+        commands[name] = [*python_of(contestant), program, *contestant.options]
     return commands
 
 
@@ -67,7 +66,6 @@ class Rounds:
 
     def run(self, client_cpu: int, origin_cpu: int) -> None:
         """All rounds; a client that fails in one is tried again in the next."""
-        order = random.Random(f"{self._seed} {self.regime.name}")
         items = self._items()
         with (
             self._origin(origin_cpu) as base,
@@ -76,15 +74,12 @@ class Rounds:
             confined_to(origin_cpu),
         ):
             task = Path(folder, "task.json")
-            for number in range(self._rounds):
+            for number, client in in_rounds(self.regime.name, self.regime.clients, self._rounds, self._seed):
                 task.write_text(json.dumps(self._task(items, base, number)))
-                clients = list(self.regime.clients)
-                order.shuffle(clients)
-                for client in clients:
-                    cpus = {client_cpu} if CONTESTANTS[client].pinned else set(self._all_cpus)
-                    run = self._one(number, client, task, cpus)
-                    self.runs.append(run)
-                    sys.stderr.write(f"bench: {self.regime.name}, round {number + 1}: {client} {_said(run)}\n")
+                cpus = {client_cpu} if CONTESTANTS[client].pinned else set(self._all_cpus)
+                run = self._one(number, client, task, cpus)
+                self.runs.append(run)
+                say(self.regime.name, number, client, _said(run))
 
     @contextmanager
     def _origin(self, cpu: int) -> Iterator[str]:
@@ -122,6 +117,7 @@ class Rounds:
             "native": self.regime.native,
             "peers_path": self._peers_path,
             "all_cpus": self._all_cpus,
+            "pairs": self.regime.pairs,
         }
 
     def _one(self, number: int, client: str, task: Path, cpus: set[int]) -> Run:
@@ -138,7 +134,8 @@ class Rounds:
 
     @property
     def _timeout_s(self) -> float:
-        list_s = sum(item.units for item in self._items()) * self._unit_s
+        times = max(1, 2 * self.regime.pairs)
+        list_s = sum(item.units for item in self._items()) * self._unit_s * times
         return _START_AND_END_S + _LONG_ENOUGH_TIMES * list_s
 
 
@@ -170,6 +167,7 @@ def _run(number: int, client: str, measured: Measured, interrupts: Interrupts) -
         looped_s=interrupts.looped_s,
         scores=measured.scores,
         statistics=measured.statistics,
+        pairs=measured.pairs,
     )
 
 

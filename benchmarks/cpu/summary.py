@@ -1,6 +1,6 @@
 """Figures of many runs, condensed: medians with their range, ratios within rounds, and whether all agree. Pure.
 
-As in benchmarks/fetch/summary.py, a ratio is one of two runs of the same round, and the median of these is given.
+A ratio is one of two runs of the same round, and the median of these is given (benchmarks/common/run.py).
 """
 
 from __future__ import annotations
@@ -9,23 +9,19 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from benchmarks.common import run as common
+from benchmarks.common.spread import Spread, spread_of
 from benchmarks.cpu.lateness import BUCKETS, quantile
-from benchmarks.fetch.summary import Spread
+from benchmarks.cpu.pairs import Pair, Paired, paired
 
 _UNDISTURBED = 0.9  # CPU time by time and core
 
 
-class Run(Struct, frozen=True):
-    """What one client did in one round.
+class Run(common.Run, frozen=True):
+    """As in benchmarks/common/run.py, of the whole list.
 
-    round                 0-based
-    failure               why there are no figures; "" if there are
-    done                  items whose work was done
-    errors                items that failed
-    wall_s, cpu_s         of the whole list; CPU is user and system time of the client's processes
-    peak_rss_bytes        of its first process
     ticks                 of its ticker; 0 if it has none. Those that it missed are in the figures, not here
     late_...              of the ticker, missed ticks included
     took_p50_s, ...       by kind of stage: from the fetch's begin to the score
@@ -33,34 +29,22 @@ class Run(Struct, frozen=True):
     handled_s, looped_s   from each SIGINT to the handler's first line, and to what the loop ran because of it
     scores                by item, for comparison with others
     statistics            what the scheduler says of itself, if there is one
+    pairs                 of the client that alternates
     """
 
-    round: int
-    client: str
-    failure: str = ""
-    done: int = 0
-    errors: int = 0
-    first_error: str = ""
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    peak_rss_bytes: int = 0
     ticks: int = 0
     late_p50_s: float = 0.0
     late_p99_s: float = 0.0
     late_max_s: float = 0.0
-    late_histogram: list[int] = []
-    took_p50_s: dict[str, float] = {}
-    took_p99_s: dict[str, float] = {}
-    probes_s: list[float] = []
-    handled_s: list[float] = []
-    looped_s: list[float] = []
-    scores: dict[int, int] = {}
+    late_histogram: list[int] = field(default_factory=list)
+    took_p50_s: dict[str, float] = field(default_factory=dict)
+    took_p99_s: dict[str, float] = field(default_factory=dict)
+    probes_s: list[float] = field(default_factory=list)
+    handled_s: list[float] = field(default_factory=list)
+    looped_s: list[float] = field(default_factory=list)
+    scores: dict[int, int] = field(default_factory=dict)
     statistics: Any = None
-
-    @property
-    def rate(self) -> float:
-        """Items per second; 0 if it failed."""
-        return self.done / self.wall_s if self.wall_s > 0 else 0.0
+    pairs: list[Pair] = field(default_factory=list)
 
 
 class Tail(Struct, frozen=True):
@@ -83,6 +67,7 @@ class Row(Struct, frozen=True):
     took_p50_s, ...  by kind of stage, the median of rounds
     probes, handled, looped
                      of all rounds together
+    pairs            where the client alternates: what it does is no rate of its own
     cpu_ms           CPU time of an item, the median of rounds: what the rate comes to where nothing else has the core
     busy_percent     CPU time by the time that the list took, the median of rounds; above 100: more than one core
     peak_rss_mb      the largest of all rounds, in 10^6 bytes
@@ -104,6 +89,7 @@ class Row(Struct, frozen=True):
     probes: Tail | None
     handled: Tail | None
     looped: Tail | None
+    pairs: Paired | None
     cpu_ms: float | None
     busy_percent: float | None
     peak_rss_mb: float
@@ -113,12 +99,9 @@ class Row(Struct, frozen=True):
 
 def summarise(runs: Sequence[Run], reference: str, ours: str) -> list[Row]:
     """A row for each client that occurs, in the order of lateness at p99; those without a ticker first."""
-    rates = {run.round: run.rate for run in runs if run.client == reference and run.rate > 0}
+    rates = common.rates_by_round(runs, reference)
     late = {run.round: run.late_p99_s for run in runs if run.client == ours and run.late_p99_s > 0}
-    rows = [
-        _row(client, [run for run in runs if run.client == client], rates, late)
-        for client in dict.fromkeys(run.client for run in runs)
-    ]
+    rows = [_row(client, its, rates, late) for client, its in common.by_client(runs).items()]
     return sorted(rows, key=lambda row: (row.late_p99_s.median if row.late_p99_s else 0.0, row.client))
 
 
@@ -140,8 +123,8 @@ def disturbances(runs: Sequence[Run], cores: Mapping[str, int]) -> list[str]:
     cores  that a client can keep busy, by name
     """
     lines = []
-    for client in dict.fromkeys(run.client for run in runs):
-        good = [run for run in runs if run.client == client and run.rate > 0]
+    for client, its in common.by_client(runs).items():
+        good = common.with_figures(its)
         few = [run for run in good if run.cpu_s < _UNDISTURBED * cores[client] * run.wall_s]
         if few:
             lines.append(f"{client}: others had more than a tenth of its CPU time in {len(few)} of {len(good)} runs")
@@ -149,41 +132,42 @@ def disturbances(runs: Sequence[Run], cores: Mapping[str, int]) -> list[str]:
 
 
 def _row(client: str, runs: Sequence[Run], rates: dict[int, float], late: dict[int, float]) -> Row:
-    good = [run for run in runs if run.rate > 0]
+    good = common.with_figures(runs)
     ticked = [run for run in good if run.ticks]
-    busy = _spread(run.cpu_s / run.wall_s * 100 for run in good)
-    cpu_ms = _spread(run.cpu_s / run.done * 1e3 for run in good)
+    cpu_s = common.cpu_each_s(runs)
     return Row(
         client=client,
         rounds=len(good),
-        rate=_spread(run.rate for run in good),
-        of_reference=_spread(run.rate / rates[run.round] for run in good if run.round in rates),
-        late_p50_s=_spread(run.late_p50_s for run in ticked),
-        late_p99_s=_spread(run.late_p99_s for run in ticked),
-        late_max_s=_spread(run.late_max_s for run in ticked),
-        late_times=_spread(run.late_p99_s / late[run.round] for run in ticked if run.round in late),
+        rate=common.rate_of(runs),
+        of_reference=common.rate_share(runs, rates),
+        late_p50_s=spread_of(run.late_p50_s for run in ticked),
+        late_p99_s=spread_of(run.late_p99_s for run in ticked),
+        late_max_s=spread_of(run.late_max_s for run in ticked),
+        late_times=spread_of(run.late_p99_s / late[run.round] for run in ticked if run.round in late),
         late_histogram=[sum(run.late_histogram[bucket] for run in ticked) for bucket in range(BUCKETS)],
         took_p50_s=_by_kind([run.took_p50_s for run in good]),
         took_p99_s=_by_kind([run.took_p99_s for run in good]),
         probes=_tail(value for run in good for value in run.probes_s),
         handled=_tail(value for run in good for value in run.handled_s),
         looped=_tail(value for run in good for value in run.looped_s),
-        cpu_ms=cpu_ms.median if cpu_ms else None,
-        busy_percent=busy.median if busy else None,
-        peak_rss_mb=max(run.peak_rss_bytes for run in runs) / 1e6,
-        errors=sum(run.errors for run in runs),
-        complaints=tuple(dict.fromkeys(filter(None, (run.failure or run.first_error for run in runs)))),
+        pairs=_paired(good),
+        cpu_ms=cpu_s * 1e3 if cpu_s is not None else None,
+        busy_percent=common.busy_percent(runs),
+        peak_rss_mb=common.peak_rss_mb(runs),
+        errors=common.errors_of(runs),
+        complaints=common.complaints_of(runs),
     )
+
+
+def _paired(runs: Sequence[Run]) -> Paired | None:
+    pairs = [pair for run in runs for pair in run.pairs]
+    # Each pair does the list twice.
+    return paired(pairs, sum(run.done for run in runs) // (2 * len(pairs))) if pairs else None
 
 
 def _by_kind(took: Sequence[dict[str, float]]) -> dict[str, float]:
     kinds = dict.fromkeys(kind for one in took for kind in one)
     return {kind: statistics.median(one[kind] for one in took if kind in one) for kind in kinds}
-
-
-def _spread(values: Iterable[float]) -> Spread | None:
-    values = list(values)
-    return Spread(statistics.median(values), min(values), max(values)) if values else None
 
 
 def _tail(values: Iterable[float]) -> Tail | None:

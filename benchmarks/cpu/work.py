@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Iterable
 from html.parser import HTMLParser
 
 UNIT_BYTES = 128
@@ -39,11 +40,16 @@ def score(body: bytes, units: int) -> int:
     """SimHash and links of `units` units of the page. Begins a third into it, after the head, which all pages share;
     begins anew at its end.
     """
+    return score_for_each(body, range(units))
+
+
+def score_for_each(body: bytes, turns: Iterable[object]) -> int:
+    """The same, a unit for each that `turns` gives: it may count, or pause in between."""
     weights = [0] * _BITS
     at = len(body) // 3
     reader = _Words()
     links = 0
-    for _ in range(units):
+    for _ in turns:
         reader.feed(body[at : at + UNIT_BYTES].decode("utf-8", "replace"))
         at += UNIT_BYTES
         for word in reader.words:

@@ -1,18 +1,15 @@
-"""One run of one client: started on its core, bounded in time, ended whatever happens, its line read."""
+"""One run of one client, and its line."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct
 
-from benchmarks.fetch.cpus import confined_to
+from benchmarks.common import client_run
+from benchmarks.common.client_run import ClientFailed, Command
+
+__all__ = ["ClientFailed", "Measured", "run_client"]
 
 
 class Measured(Struct, frozen=True):
@@ -28,44 +25,6 @@ class Measured(Struct, frozen=True):
     versions: dict[str, str]
 
 
-class ClientFailed(Exception):
-    """It gave no figures; the message says why."""
-
-
-def run_client(
-    command: Sequence[str | Path], environment: Mapping[str, str], *, cpu: int, timeout_s: float
-) -> Measured:
-    """Start, wait, read. Raises ClientFailed. Nothing that it started is left when this returns or raises."""
-    with confined_to(cpu):
-        # In a session of its own: a ctrl-C is for us, and we end it with all that it started.
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    with process:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except BaseException as error:
-            # Not waited for yet, so the id, which is its group's too, can be nobody else's.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ClientFailed(f"not done after {timeout_s:g} s") from None
-            raise
-    if process.returncode != 0:
-        raise ClientFailed(f"ended with {process.returncode}: {_last_line(err)}")
-    try:
-        return msgspec.json.decode(out, type=Measured)
-    except msgspec.DecodeError as error:
-        raise ClientFailed(f"said no line of figures ({error}): {_last_line(out) or _last_line(err)}") from None
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1][:300] if lines else ""
+def run_client(command: Command, environment: Mapping[str, str], *, cpu: int, timeout_s: float) -> Measured:
+    """See benchmarks/common/client_run.py; on one core."""
+    return client_run.run_client(command, environment, cpus={cpu}, timeout_s=timeout_s, line=Measured)

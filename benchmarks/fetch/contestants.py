@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from msgspec import Struct
+from benchmarks.common.contestant import Contestant, Home
 
 REFERENCE = "percore-fetch"
 """The client that the others are compared with."""
-
-
-class Home(StrEnum):
-    """What runs a client."""
-
-    PROJECT = "project"  # the project's Python: ours, and what must have the same versions as ours
-    PEERS = "peers"  # the peers' Python: benchmarks/fetch/peers_environment.py
-    GO = "go"  # itself: benchmarks/fetch/go_program.py builds it
-
-
-class Contestant(Struct, frozen=True):
-    """name     as --only takes it
-    home     what runs it
-    program  a module of benchmarks.clients, or the folder of a Go program there
-    what     in words
-    """
-
-    name: str
-    home: Home
-    program: str
-    what: str
-
 
 CONTESTANTS = {
     contestant.name: contestant

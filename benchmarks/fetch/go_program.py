@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from benchmarks.fetch import building
+from benchmarks.common import building
 
 
 def go_program(name: str) -> Path:

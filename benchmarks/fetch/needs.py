@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Iterable
 
 from benchmarks import site
-from benchmarks.fetch.contestants import CONTESTANTS, Home
+from benchmarks.common.contestant import Home
+from benchmarks.fetch.contestants import CONTESTANTS
 from benchmarks.fetch.regimes import OriginKind, Regime
 
 

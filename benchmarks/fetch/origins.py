@@ -7,8 +7,6 @@ refuses anything else, and the origin of handshakes closes after each answer and
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,15 +14,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from benchmarks.common.cpus import confined_to
+from benchmarks.common.own_origin import own_origin
 from benchmarks.fetch.certificates import Certificates, make_certificates
-from benchmarks.fetch.cpus import confined_to
 from benchmarks.fetch.regimes import OriginKind, Regime
-from benchmarks.site import serving
+from benchmarks.site import SENDING, page_of, serving
 from benchmarks.slow_hosts import address
 
 _URLS = 1000
 _SPARE_FILES = 200  # that a process has open besides its sockets
-_SENDING = "sendfile on; open_file_cache max=100; open_file_cache_valid 1h;"
 
 _TLS_LINES = {
     OriginKind.TLS: "",
@@ -61,10 +59,10 @@ def origin_of(regime: Regime, cpu: int) -> Iterator[Origin]:
 def _nginx(regime: Regime, cpu: int, folder: Path) -> Iterator[Origin]:
     root = folder / "site"
     root.mkdir()
-    (root / "page.html").write_bytes(_page(regime.body_bytes))
+    (root / "page.html").write_bytes(page_of(regime.body_bytes))
     certificates = make_certificates(folder) if regime.is_tls else None
     options = "" if certificates is None else "ssl http2" if regime.origin is OriginKind.HTTP2 else "ssl"
-    lines = f"{_SENDING} {_tls(regime.origin, certificates)}"
+    lines = f"{SENDING} {_tls(regime.origin, certificates)}"
     with ExitStack() as stack:
         with confined_to(cpu):
             port = stack.enter_context(serving(root, options=options, lines=lines))
@@ -79,28 +77,11 @@ def _tls(kind: OriginKind, certificates: Certificates | None) -> str:
     return f"ssl_certificate {certificates.certificate}; ssl_certificate_key {certificates.key}; {_TLS_LINES[kind]}"
 
 
-def _page(body_bytes: int) -> bytes:
-    """A page of exactly that size."""
-    head, foot = b"<!DOCTYPE html><title>Tides</title><p>", b"</p>"
-    words = b"the tide comes in and goes out " * (body_bytes // 31 + 1)
-    return head + words[: body_bytes - len(head) - len(foot)] + foot
-
-
 @contextmanager
 def _slow_hosts(regime: Regime, cpu: int) -> Iterator[Origin]:
     hosts, note = _hosts_allowed(regime.concurrency)
-    command = [sys.executable, "-P", "-m", "benchmarks.slow_hosts", str(hosts), str(regime.body_bytes)]
-    with confined_to(cpu):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    with process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
-                raise SystemExit(f"the origin with {hosts} hosts did not start")
-            yield Origin(tuple(f"http://{address(number)}:{port}/page.html" for number in range(hosts)), note=note)
-        finally:
-            process.kill()
+    with own_origin("slow_hosts", hosts, regime.body_bytes, cpu=cpu) as port:
+        yield Origin(tuple(f"http://{address(number)}:{port}/page.html" for number in range(hosts)), note=note)
 
 
 def _hosts_allowed(wanted: int) -> tuple[int, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
-from msgspec import Struct
+
+from benchmarks.common import regime
 
 SMALL_BYTES = 1024
 PAGE_BYTES = 17 * 1024
@@ -23,21 +24,17 @@ class OriginKind(StrEnum):
     SLOW_HOSTS = "slow-hosts"  # many loopback addresses that each answer after 1 s
 
 
-class Regime(Struct, frozen=True):
-    """name         as --regime takes it
-    what         in words
+class Regime(regime.Regime, frozen=True):
+    """As in benchmarks/common/regime.py.
+
     origin       its kind
-    clients      names of benchmarks/fetch/contestants.py that can do it
     body_bytes   of every answer
     concurrency  fetches in flight
     warm_up_s    before the count begins
     duration_s   of the count
     """
 
-    name: str
-    what: str
     origin: OriginKind
-    clients: tuple[str, ...]
     body_bytes: int = PAGE_BYTES
     concurrency: int = 100
     warm_up_s: float = 1.0
@@ -61,21 +58,21 @@ _ALL_HTTPS = (*_THOUSANDS, "httpx", "requests-threads")
 _ALL = (*_ALL_HTTPS, "wrk")
 
 REGIMES = (
-    Regime("small", "1 KB, connections kept", OriginKind.PLAIN, _ALL, body_bytes=SMALL_BYTES),
-    Regime("page", "17 KB, connections kept", OriginKind.PLAIN, _ALL),
-    Regime("tls", "17 KB, HTTPS, HTTP/1.1, connections kept", OriginKind.TLS, _ALL_HTTPS),
-    Regime("http2", "17 KB, HTTPS, HTTP/2", OriginKind.HTTP2, (*_OURS, "httpx", "go", "pycurl")),
+    Regime("small", "1 KB, connections kept", _ALL, OriginKind.PLAIN, body_bytes=SMALL_BYTES),
+    Regime("page", "17 KB, connections kept", _ALL, OriginKind.PLAIN),
+    Regime("tls", "17 KB, HTTPS, HTTP/1.1, connections kept", _ALL_HTTPS, OriginKind.TLS),
+    Regime("http2", "17 KB, HTTPS, HTTP/2", (*_OURS, "httpx", "go", "pycurl"), OriginKind.HTTP2),
     Regime(
         "handshakes",
         "17 KB, a new TLS connection for every fetch, verified against a full CA bundle",
-        OriginKind.TLS_ONCE,
         (*_ALL_HTTPS, "percore-classic"),
+        OriginKind.TLS_ONCE,
     ),
     Regime(
         "hosts",
         "17 KB, one fetch in flight to each of many hosts, answered after 1 s",
-        OriginKind.SLOW_HOSTS,
         _THOUSANDS,
+        OriginKind.SLOW_HOSTS,
         concurrency=5000,
         warm_up_s=8.0,
         duration_s=10.0,
@@ -83,8 +80,8 @@ REGIMES = (
     Regime(
         "engine",
         "17 KB, connections kept; fetch-batch: one worker, stage sha256, JSONL out",
-        OriginKind.PLAIN,
         ("percore-fetch", "fetch-batch"),
+        OriginKind.PLAIN,
         duration_s=8.0,
     ),
 )

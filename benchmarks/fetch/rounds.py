@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import random
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.fetch.building import ROOT
-from benchmarks.fetch.client_run import ClientFailed, run_client
-from benchmarks.fetch.contestants import CONTESTANTS, Contestant, Home
+from benchmarks.common.client_run import ClientFailed
+from benchmarks.common.contestant import Home, environment_of, python_of
+from benchmarks.common.rounds import in_rounds, say
+from benchmarks.common.run import Run
+from benchmarks.fetch.client_run import run_client
+from benchmarks.fetch.contestants import CONTESTANTS
 from benchmarks.fetch.go_program import go_program
 from benchmarks.fetch.origins import origin_of
-from benchmarks.fetch.peers_environment import peers_python
 from benchmarks.fetch.regimes import Regime
-from benchmarks.fetch.summary import Run
 
 _START_AND_END_S = 60.0  # more than any client needs beside warm-up and count; then it is ended
 _LONG_ENOUGH_TIMES = 4  # fetch-batch runs several times, and can't know how long beforehand
@@ -30,8 +28,7 @@ def launchers(regimes: Sequence[Regime]) -> dict[str, list[str]]:
         if contestant.home is Home.GO:
             commands[name] = [str(go_program(contestant.program))]
         else:
-            python = sys.executable if contestant.home is Home.PROJECT else str(peers_python())
-            commands[name] = [python, "-P", "-m", f"benchmarks.clients.{contestant.program}"]
+            commands[name] = [*python_of(contestant), f"benchmarks.clients.{contestant.program}"]
     return commands
 
 
@@ -45,7 +42,7 @@ class Rounds:
         self.versions: dict[str, str] = {}
         self._commands = commands
         self._rounds = rounds
-        self._chance = random.Random(f"{seed} {regime.name}")
+        self._seed = seed
 
     def run(self, client_cpu: int, origin_cpu: int) -> None:
         """All rounds; a client that fails in one is tried again in the next."""
@@ -57,14 +54,11 @@ class Rounds:
             urls.write("\n".join(origin.urls) + "\n")
             urls.flush()
             options = _options(self.regime, Path(urls.name), origin.ca_bundle)
-            for number in range(self._rounds):
-                clients = list(self.regime.clients)
-                self._chance.shuffle(clients)
-                for client in clients:
-                    run = self._one(number, client, options, client_cpu)
-                    self.runs.append(run)
-                    said = run.failure or f"{run.rate:,.0f}/s" + (f", {run.errors} errors" if run.errors else "")
-                    sys.stderr.write(f"bench: {self.regime.name}, round {number + 1}: {client} {said}\n")
+            for number, client in in_rounds(self.regime.name, self.regime.clients, self._rounds, self._seed):
+                run = self._one(number, client, options, client_cpu)
+                self.runs.append(run)
+                said = run.failure or f"{run.rate:,.0f}/s" + (f", {run.errors} errors" if run.errors else "")
+                say(self.regime.name, number, client, said)
 
     def _one(self, number: int, client: str, options: Sequence[str], cpu: int) -> Run:
         timeout_s = (self.regime.warm_up_s + self.regime.duration_s) * _LONG_ENOUGH_TIMES + _START_AND_END_S
@@ -78,7 +72,7 @@ class Rounds:
             round=number,
             client=client,
             failure="" if measured.fetches or measured.errors else "no fetch ended while it was counted",
-            fetches=measured.fetches,
+            done=measured.fetches,
             errors=measured.errors,
             first_error=measured.first_error,
             wall_s=measured.wall_s,
@@ -96,18 +90,3 @@ def _options(regime: Regime, urls: Path, ca_bundle: str) -> list[str]:
     if regime.is_http2:
         options.append("--http2")
     return [*options, "--ca-bundle", ca_bundle] if ca_bundle else options
-
-
-def environment_of(contestant: Contestant) -> dict[str, str]:
-    """Nothing of the user's that would change what a client does: no settings, CA files or proxies, no tracing."""
-    unwanted = ("PERCORE_", "PYTHON", "REQUESTS_", "CURL_", "SSL_", "GODEBUG", "GOGC")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(unwanted) and not name.lower().endswith("_proxy")
-    }
-    if contestant.home is Home.PEERS:
-        environment["PYTHONPATH"] = str(ROOT)
-    if contestant.home is Home.GO:
-        environment["GOMAXPROCS"] = "1"
-    return environment

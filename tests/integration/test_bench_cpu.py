@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.common.client_run import ClientFailed
+from benchmarks.common.contestant import environment_of
+from benchmarks.common.cpus import client_and_origin
 from benchmarks.cpu.client_run import Interrupts, Measured, run_client
 from benchmarks.cpu.contestants import CONTESTANTS, OURS
 from benchmarks.cpu.pages import Pages, find_pages, served, unit_s
 from benchmarks.cpu.regimes import REGIMES, Regime
 from benchmarks.cpu.rounds import Rounds, launchers
 from benchmarks.cpu.summary import Run, disagreements
-from benchmarks.fetch.client_run import ClientFailed
-from benchmarks.fetch.cpus import client_and_origin
-from benchmarks.fetch.rounds import environment_of
 from tests.support import needs
 from tests.support.processes import running_process, wait_until
 
@@ -107,6 +107,19 @@ def test_without_a_network_and_with_probes(pages: Pages) -> None:
 def test_one_after_another_has_no_ticker(pages: Pages) -> None:
     (one,) = run(small("lateness", "in-turn"), pages)
     assert (one.failure, one.done, one.ticks) == ("", 25, 0)
+
+
+def test_both_ways_take_turns(pages: Pages) -> None:
+    (one,) = run(small("rate", "alternating", count=10, stage_s=0.05, pairs=2), pages)
+    assert (one.failure, one.errors, one.first_error, one.done) == ("", 0, "", 40)
+    assert len(one.pairs) == 2
+    for pair in one.pairs:
+        assert pair.windows > 1
+        assert pair.slices > 1
+        assert min(pair.plain_cpu_s, pair.sliced_cpu_s) > 0
+        assert pair.plain_wall_s >= pair.plain_cpu_s * 0.9
+        assert pair.sliced_wall_s >= pair.sliced_cpu_s * 0.9
+    assert one.ticks > 0
 
 
 def test_native_calls_are_made_in_both_ways(pages: Pages) -> None:

@@ -10,10 +10,10 @@ from itertools import islice
 import pytest
 
 from benchmarks.clients.protocol import Meter, Task, peak_rss_bytes
-from benchmarks.fetch.building import ROOT
-from benchmarks.fetch.contestants import CONTESTANTS, REFERENCE, Home
+from benchmarks.common.building import ROOT
+from benchmarks.common.contestant import Home, environment_of
+from benchmarks.fetch.contestants import CONTESTANTS, REFERENCE
 from benchmarks.fetch.regimes import REGIMES, quick
-from benchmarks.fetch.rounds import environment_of
 
 
 def task(urls: int, concurrency: int = 3) -> Task:

@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.common.spread import Quartiles, Spread, quartiles_of
 from benchmarks.cpu.contestants import OURS
 from benchmarks.cpu.lateness import histogram
+from benchmarks.cpu.pairs import Pair
 from benchmarks.cpu.report import table
 from benchmarks.cpu.summary import Row, Run, Tail, disagreements, disturbances, summarise
 from benchmarks.cpu.targets import targets
-from benchmarks.fetch.summary import Spread
 
 SLICE_S = 0.002
 
@@ -112,13 +113,47 @@ def met(regime: str, rows: list[Row]) -> list[bool]:
     return [target.met for target in targets(regime, rows, SLICE_S)]
 
 
-def test_lateness_has_five_targets() -> None:
-    # p99 and max in slices, throughput beside one after another, p99 and throughput beside threads.
-    assert met("lateness", lateness_rows(0.0039, 0.1)) == [True] * 5
-    assert met("lateness", lateness_rows(0.0041, 0.1)) == [False, False, True, True, True]
-    assert met("lateness", lateness_rows(0.002, 0.039)) == [True, True, True, False, True]
-    assert met("lateness", lateness_rows(0.002, 0.1, ours_rate=94)) == [True, True, False, True, False]
-    assert met("lateness", lateness_rows(0.002, 0.1, ours_rate=96, theirs_rate=95)) == [True] * 5
+def test_lateness_has_four_targets() -> None:
+    # p99 and max in slices, p99 and throughput beside threads.
+    assert met("lateness", lateness_rows(0.0039, 0.1)) == [True] * 4
+    assert met("lateness", lateness_rows(0.0041, 0.1)) == [False, False, True, True]
+    assert met("lateness", lateness_rows(0.002, 0.039)) == [True, True, False, True]
+    assert met("lateness", lateness_rows(0.002, 0.1, ours_rate=94)) == [True, True, True, False]
+    assert met("lateness", lateness_rows(0.002, 0.1, ours_rate=96, theirs_rate=95)) == [True] * 4
+
+
+def pair(share: float, wall_share: float = 0.5) -> Pair:
+    """100 stages of 60 ms by CPU; `share` is what ours gets done in the time."""
+    return Pair(6.0, 6.0, 6.0 / wall_share, 6.0 / share, windows=120, slices=31)
+
+
+def alternating(number: int, *shares: float) -> Run:
+    return run("alternating", number, done=200 * len(shares), pairs=[pair(share) for share in shares])
+
+
+def test_pairs_of_all_rounds_are_taken_together() -> None:
+    (only,) = summarise([alternating(0, 0.90, 0.98), alternating(1, 0.94, 0.96, 0.95)], "alternating", OURS)
+    assert only.pairs is not None
+    assert only.pairs.of_plain_cpu == Quartiles(*(pytest.approx(share) for share in (0.95, 0.94, 0.96)))
+    assert only.pairs.of_plain_wall.median == pytest.approx(0.5)
+    assert (only.pairs.pairs, only.pairs.windows, only.pairs.slices) == (5, 120, 31)
+    assert (only.pairs.plain_ms, only.pairs.sliced_ms) == (pytest.approx(60), pytest.approx(60 / 0.95))
+    (none,) = summarise([run(OURS)], OURS, OURS)
+    assert none.pairs is None
+
+
+def test_the_rate_is_that_of_pairs_by_cpu_time() -> None:
+    for share, enough in ((0.949, False), (0.951, True)):
+        rows = summarise([alternating(0, share, share, share)], "alternating", OURS)
+        assert met("rate", rows) == [enough]
+        assert met("lateness", rows) == []
+
+
+def test_quartiles_are_among_the_values_that_they_divide() -> None:
+    assert quartiles_of([]) is None
+    assert quartiles_of([3.0]) == Quartiles(3.0, 3.0, 3.0)
+    assert quartiles_of([1.0, 2.0]) == Quartiles(1.5, 1.25, 1.75)
+    assert quartiles_of([5.0, 1.0, 4.0, 2.0, 3.0]) == Quartiles(3.0, 2.0, 4.0)
 
 
 def test_a_slice_of_another_length_has_other_limits() -> None:
@@ -144,7 +179,7 @@ def test_two_cores_have_to_pay(regime: str, one: str, other: str, wanted: float)
 
 def test_what_did_not_run_has_no_targets() -> None:
     rows = summarise([run("threads-pinned", late_s=0.1)], "in-turn", OURS)
-    for regime in ("mix", "lateness", "short", "native-zlib", "scale"):
+    for regime in ("mix", "lateness", "rate", "short", "native-zlib", "scale"):
         assert targets(regime, rows, SLICE_S) == []
     failed = summarise([Run(round=0, client=OURS, failure="no")], "in-turn", OURS)
     assert targets("lateness", failed, SLICE_S) == []
@@ -190,6 +225,12 @@ def test_the_table_has_a_part_for_each_question() -> None:
     assert probes == ["1", "3.00", "3.00", "3.00"]
     assert lines_of("threads", text)[1] == ["50.0", "100", "100", "100", "200", "50.0", *["-"] * 6]
     assert lines_of("threads", text)[0][3] == "0.50"
+
+
+def test_who_alternates_has_pairs_and_no_rate() -> None:
+    text = table(figures([alternating(0, 0.9, 1.0, 0.95)], load="equal"))
+    (cells,) = lines_of("alternating", text)
+    assert cells == ["3", "0.950", "0.925", "0.975", "0.500", "0.500", "0.500", "60.0", "63.2", "31.0", "120"]
 
 
 def test_the_table_says_what_was_reached_and_what_went_wrong() -> None:

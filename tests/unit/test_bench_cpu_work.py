@@ -10,11 +10,12 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.common.building import ROOT
+from benchmarks.common.regime import chosen
 from benchmarks.cpu.contestants import CONTESTANTS, OURS
 from benchmarks.cpu.mix import BLOCK, SHARES, Kind, alike, mixed
-from benchmarks.cpu.regimes import REGIMES, Load, chosen, quick
-from benchmarks.cpu.work import UNIT_BYTES, probe, score
-from benchmarks.fetch.building import ROOT
+from benchmarks.cpu.regimes import REGIMES, Load, quick
+from benchmarks.cpu.work import UNIT_BYTES, probe, score, score_for_each
 
 UNITS = {Kind.SHORT: 1, Kind.MEDIUM: 10, Kind.LONG: 100}
 BODY = b"<p>" + b'the <a href="tide">tide</a> comes <b>in</b> and goes out again. ' * 40
@@ -65,6 +66,10 @@ def test_more_units_are_more_work_and_the_same_units_the_same() -> None:
     assert len({score(BODY, units) for units in (1, 2, 5)}) == 3
 
 
+def test_a_score_can_be_taken_with_pauses() -> None:
+    assert score_for_each(BODY, iter("seven units")) == score(BODY, len("seven units"))
+
+
 def test_a_probe_tells_how_long_it_waited() -> None:
     waited_ns, value = probe(time.monotonic_ns() - 5_000_000_000, BODY, 3)
     assert waited_ns >= 5_000_000_000
@@ -85,11 +90,11 @@ def test_every_contestant_is_there() -> None:
 
 
 def test_a_family_of_regimes_is_chosen_by_its_name() -> None:
-    assert [regime.name for regime in chosen({"native"})] == ["native-zlib", "native-sha256", "native-numpy"]
-    assert [regime.name for regime in chosen({"native-zlib", "mix"})] == ["mix", "native-zlib"]
-    assert chosen(None) == list(REGIMES)
+    assert [regime.name for regime in chosen(REGIMES, {"native"})] == ["native-zlib", "native-sha256", "native-numpy"]
+    assert [regime.name for regime in chosen(REGIMES, {"native-zlib", "mix"})] == ["mix", "native-zlib"]
+    assert chosen(REGIMES, None) == list(REGIMES)
     with pytest.raises(KeyError, match="nativ"):
-        chosen({"nativ"})
+        chosen(REGIMES, {"nativ"})
 
 
 def test_a_smoke_run_is_the_same_and_shorter() -> None:

@@ -5,14 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.common.run import Run
+from benchmarks.common.spread import Spread
 from benchmarks.fetch.report import table
-from benchmarks.fetch.summary import Run, Spread, summarise
+from benchmarks.fetch.summary import summarise
 
 
 def rates(client: str, *per_second: float) -> list[Run]:
     """A run of a second per round, at 1 ms of CPU and 1 MB more in each round."""
     return [
-        Run(round=number, client=client, fetches=int(rate), wall_s=1.0, cpu_s=0.5, peak_rss_bytes=(number + 1) * 10**6)
+        Run(round=number, client=client, done=int(rate), wall_s=1.0, cpu_s=0.5, peak_rss_bytes=(number + 1) * 10**6)
         for number, rate in enumerate(per_second)
     ]
 
@@ -25,7 +27,7 @@ def test_rates_are_medians_with_their_range_and_the_fastest_is_first() -> None:
 
 
 def test_a_rate_is_of_the_time_that_was_counted() -> None:
-    (row,) = summarise([Run(round=0, client="one", fetches=100, wall_s=0.5, cpu_s=0.2)], "one")
+    (row,) = summarise([Run(round=0, client="one", done=100, wall_s=0.5, cpu_s=0.2)], "one")
     assert row.rate == Spread(200, 200, 200)
     assert row.cpu_us == pytest.approx(2000)
     assert row.busy_percent == pytest.approx(40)
@@ -59,8 +61,7 @@ def test_a_failed_round_counts_as_none_and_not_as_zero() -> None:
 
 def test_errors_add_up_and_each_complaint_is_said_once() -> None:
     wrong = [
-        Run(round=number, client="one", fetches=5, wall_s=1.0, errors=3, first_error="status 505")
-        for number in range(2)
+        Run(round=number, client="one", done=5, wall_s=1.0, errors=3, first_error="status 505") for number in range(2)
     ]
     (row,) = summarise([*wrong, Run(round=2, client="one", errors=1, first_error="refused", wall_s=1.0)], "one")
     assert row.errors == 7

@@ -52,7 +52,7 @@ def drive(make_run: Callable[[Task], Run], statistics: Callable[[], Any] = lambd
     run(score, b"warm", 1)
 
     hub = get_hub()
-    _start_ticker(hub, meter)
+    Ticker(hub, meter).start()
     meter.on_interrupt(lambda: hub.loop.run_callback_threadsafe(meter.looped))
     meter.begin()
     probing = gevent.spawn(_probe, task, meter, run, bodies) if task.probe_units else None
@@ -62,22 +62,27 @@ def drive(make_run: Callable[[Task], Run], statistics: Callable[[], Any] = lambd
     meter.finish(versions_of("gevent", "greenlet", "pycurl"), statistics=statistics())
 
 
-def _start_ticker(hub: Any, meter: Meter) -> None:
+class Ticker:
     """On the loop itself, as the watcher of a socket is; a greenlet that waits is switched to in the same way."""
-    timer = hub.loop.timer(TICK_S)
-    due_s = 0.0
 
-    def tick() -> None:
-        meter.ticked(time.perf_counter() - due_s)
-        start()
+    def __init__(self, hub: Any, meter: Meter) -> None:
+        self._timer = hub.loop.timer(TICK_S)
+        self._meter = meter
+        self._due_s = 0.0
 
-    def start() -> None:
-        nonlocal due_s
-        due_s = time.perf_counter() + TICK_S
-        timer.stop()
-        timer.start(tick, update=True)
+    def start(self) -> None:
+        """The next tick is due in TICK_S."""
+        self._due_s = time.perf_counter() + TICK_S
+        self._timer.stop()
+        self._timer.start(self._tick, update=True)
 
-    start()
+    def stop(self) -> None:
+        """No more ticks until it is started again."""
+        self._timer.stop()
+
+    def _tick(self) -> None:
+        self._meter.ticked(time.perf_counter() - self._due_s)
+        self.start()
 
 
 def _probe(task: Task, meter: Meter, run: Run, bodies: dict[str, bytes]) -> None:

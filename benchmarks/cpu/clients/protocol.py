@@ -58,6 +58,7 @@ class Task:
     native        which call that releases the GIL, for the clients that make such calls
     peers_path    where numpy is, for the call that needs it: the packages of the peers' environment
     all_cpus      that the benchmark may use, also where this client is pinned
+    pairs         of the list done in both ways, for the client that alternates
     """
 
     items: tuple[Item, ...]
@@ -69,6 +70,7 @@ class Task:
     native: str = ""
     peers_path: str = ""
     all_cpus: tuple[int, ...] = ()
+    pairs: int = 0
 
 
 def parse_task() -> tuple[Task, Meter]:

@@ -17,13 +17,13 @@ def client_and_origin() -> tuple[int, int]:
 
 
 @contextmanager
-def confined_to(cpu: int) -> Iterator[None]:
-    """What is started inside the `with` stays on that CPU, from its first instruction on.
+def confined_to(*cpus: int) -> Iterator[None]:
+    """What is started inside the `with` stays on these CPUs, from its first instruction on.
 
     To set it once a process has started would be too late for the threads that it has by then.
     """
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, cpus)
     try:
         yield
     finally:

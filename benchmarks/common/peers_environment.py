@@ -2,11 +2,11 @@
 
 They are never installed beside Percore: neither may decide the other's versions. The lock is written anew with
 
-    uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-package cffi \\
-      --no-emit-package pycparser --custom-compile-command 'benchmarks/fetch/peers_environment.py says how' \\
+    uv pip compile --universal --python-version 3.11 --generate-hashes \\
+      --custom-compile-command 'benchmarks/common/peers_environment.py says how' \\
       -o benchmarks/peers/requirements.lock benchmarks/peers/requirements.in
 
-(the two packages left out are for Windows and PyPy only). The interpreter is the one that runs Percore.
+The interpreter is the one that runs Percore.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.fetch import building
+from benchmarks.common import building
 
 _LOCK = building.ROOT / "benchmarks" / "peers" / "requirements.lock"
 _MARK = "whole"  # written last: a folder without it is what a killed build left
