@@ -39,7 +39,7 @@ from app.cpu.isolated_frames import (
 from app.cpu.isolated_spawn import spawn
 from app.cpu.wide_mask import widen
 from app.errors import PercoreError, StageCrashed, StageRaised, StageTimeout
-from app.fetching.clock import Cancel, Clock
+from app.hub.clock import Cancel, Clock
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 

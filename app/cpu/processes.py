@@ -25,7 +25,7 @@ from gevent.hub import Waiter
 
 from app.cpu.isolated import ChildGone, IsolatedChild, State
 from app.errors import Draining, StageCrashed, StageTimeout
-from app.fetching.clock import Cancel, Clock
+from app.hub.clock import Cancel, Clock
 
 _log = logging.getLogger("percore.cpu")
 
@@ -75,7 +75,7 @@ _all: weakref.WeakSet[Processes] = weakref.WeakSet()
 
 
 class Processes:
-    """The isolated children of one hub: that of the thread which makes it. Keep it by `app.fetching.per_hub` where hubs
+    """The isolated children of one hub: that of the thread which makes it. Keep it by `app.hub.per_hub` where hubs
     come and go: it closes and forgets at the right moments.
 
     children          at most so many at a time, at least 1

@@ -27,7 +27,7 @@ import msgspec
 
 from app.cpu.native_thread import Inbox, Task, start_thread
 from app.errors import Draining, PercoreError, StageTimeout
-from app.fetching.clock import Clock
+from app.hub.clock import Clock
 
 _T = TypeVar("_T")
 

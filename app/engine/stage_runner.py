@@ -22,9 +22,9 @@ from app.engine.overseer import Overseer
 from app.engine.stage_errors import text_of_error
 from app.engine.stage_rules import StageRules
 from app.errors import Draining, StageRaised, StageTimeout
-from app.fetching.clock import Clock
 from app.fetching.page import Page
-from app.fetching.per_hub import of_this_hub
+from app.hub.clock import Clock
+from app.hub.per_hub import of_this_hub
 from app.policy.advice import StageUse
 from app.stages.base import Stage
 from app.stages.crossing import CALL, argument_of

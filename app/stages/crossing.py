@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import requests
 
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.page import Page
 from app.model.timing import Timing
 from app.stages.base import Stage

@@ -25,8 +25,8 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import CurlTransport
 from app.fetching.hub_curl import HubCurl
 from app.fetching.names import Names
-from app.fetching.per_hub import close_this_hub
 from app.fetching.transfer import Profile
+from app.hub.per_hub import close_this_hub
 from app.policy.addresses import AddressPolicy
 from tests.support.processes import HANG_GUARD_S, ROOT, wait_until
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin

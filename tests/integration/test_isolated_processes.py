@@ -18,7 +18,7 @@ import pytest
 from app.cpu.isolated import IsolatedChild, State
 from app.cpu.processes import Processes, respawn_delay_s
 from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
-from app.fetching.per_hub import of_this_hub
+from app.hub.per_hub import of_this_hub
 from tests.support.clock import FakeClock
 from tests.support.hubs import WIDE, hub_until, in_a_hub_of_its_own
 from tests.support.processes import HANG_GUARD_S, ROOT, running_process, wait_until

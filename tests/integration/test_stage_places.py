@@ -19,7 +19,7 @@ from app.engine.stage_rules import StageRules
 from app.engine.stage_runner import StageRunner
 from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
 from app.fetching.page import Page
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Outcome
 from app.model.request import Entry, Request

@@ -25,7 +25,7 @@ from greenlet import greenlet
 from app.cpu import no_preempt, run_sliced
 from app.cpu.safe_points import SafePoints
 from app.cpu.slice_timer import SIGNAL
-from app.fetching.per_hub import of_this_hub
+from app.hub.per_hub import of_this_hub
 from tests.support.slices import Slices
 
 
