@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from gevent import GreenletExit
 
+from app.cpu.own_doing import is_own_doing
 from app.cpu.processes import Processes
 from app.cpu.sliced import scheduler_of_this_hub
 from app.cpu.threads import NativeThreads
@@ -51,14 +52,13 @@ class StageRunner:
         index    of the request, for `overseer`
 
         Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
-        StageCrashed; Draining at the process's end. What ends a greenlet (GreenletExit, KeyboardInterrupt) and Draining
-        pass through from the worker, where they may be meant for the caller; elsewhere a stage that raises them has
-        raised (StageRaised).
+        StageCrashed; Draining at the process's end. GreenletExit and KeyboardInterrupt that are meant for the caller
+        pass through; a stage that raises one of them, or Draining, by itself has raised like any other (StageRaised).
         """
         if stage.runs_in == "worker":
             self._preempt[stage.name] = stage.preempt
             return scheduler_of_this_hub(self._rules.slice_s).run(
-                _value_of,
+                _value_in_worker,
                 stage,
                 page,
                 earlier,
@@ -133,6 +133,17 @@ def _value_of(
         return encoded(stage.value_of(page, Earlier(earlier)) if stage.takes_earlier else stage.function(page))
     finally:
         overseer.ends(note)
+
+
+def _value_in_worker(
+    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
+) -> msgspec.Raw:
+    try:
+        return _value_of(stage, page, earlier, index, overseer)
+    except (GreenletExit, KeyboardInterrupt, Draining) as error:
+        if is_own_doing(error):
+            raise StageRaised(text_of_error(error)) from error
+        raise
 
 
 def _value_in_thread(
