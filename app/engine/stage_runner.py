@@ -76,7 +76,7 @@ class StageRunner:
             )
         else:
             argument = argument_of(stage, page, Earlier(earlier))
-            value = msgspec.Raw(self._processes().run(CALL, argument, timeout_s=stage.timeout_s, name=stage.name))
+            value = msgspec.Raw(self._processes().run(CALL, *argument, timeout_s=stage.timeout_s, name=stage.name))
         use = self._elsewhere[stage.name, stage.runs_in]
         use[0] += 1
         use[1] += self._now_s() - began_s

@@ -70,7 +70,7 @@ def test_the_pieces_of_code(pieces: ModuleType) -> None:
     (start,) = resolve(["pieces_of_howto:start=3"], import_paths=True)
     assert (start.name, start.value_of(make_page("abcdef"), {})) == ("start=3", "abc")
     (big_text,) = resolve(["pieces_of_howto:big_text"], import_paths=True)
-    assert call(argument_of(big_text, make_page("<p>so big"), {})) == b'"so big"'
+    assert call(b"".join(argument_of(big_text, make_page("<p>so big"), {}))) == b'"so big"'
     with pytest.raises(UnknownStage, match="no stage"):
         resolve(["pieces_of_howto:start=3"])
 

@@ -58,7 +58,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 def run(processes: Processes, reference: str, page: Page) -> object:
     """The stage's value."""
     stage = Stage("any", len, "process", reference=reference)
-    return json.loads(processes.run(CALL, argument_of(stage, page, Earlier({})), timeout_s=LONG_S))
+    return json.loads(processes.run(CALL, *argument_of(stage, page, Earlier({})), timeout_s=LONG_S))
 
 
 def loaded(processes: Processes) -> set[str]:
