@@ -83,9 +83,13 @@ class StageRunner:
         return value
 
     def aside(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call what is no stage and releases the GIL, in a native thread; here when none is left. Yields to the hub."""
+        """Call what is no stage and releases the GIL, in a native thread. Yields to the hub.
+
+        Its threads are not those of stages, which stages may keep for ever. So there is one, or will be, unless the
+        system gives us no thread at all: then it is called here, for what it does must be done.
+        """
         try:
-            return self._threads().run(function, *args)
+            return self._threads("aside").run(function, *args)
         except StageTimeout:
             return function(*args)
 
@@ -110,10 +114,10 @@ class StageRunner:
         ]
         return found
 
-    def _threads(self) -> NativeThreads:
+    def _threads(self, purpose: str = "stages") -> NativeThreads:
         rules = self._rules
         return of_this_hub(
-            (NativeThreads, rules.native_threads),
+            (NativeThreads, purpose, rules.native_threads),
             lambda: NativeThreads(threads=rules.native_threads, wide_cpus=rules.wide_cpus, queue=rules.native_threads),
         )
 

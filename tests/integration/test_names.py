@@ -241,6 +241,7 @@ def test_its_threads_take_no_signals(clock: Clock) -> None:
     names.resolve("a.example")
     names.close()
     assert masks[0] >= {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1}
+    assert not masks[0] & {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 

@@ -218,6 +218,34 @@ def test_its_time_ends_the_wait_for_a_thread(runner: StageRunner, tmp_path: Path
         gate.touch()
 
 
+def test_what_is_done_aside_does_not_need_the_threads_that_stages_keep(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    stage = in_place(placed.waits_for_file, "thread", timeout_s=0.01)
+    try:
+        for _ in range(2):  # its thread, and the one that takes its place
+            with pytest.raises(StageTimeout):
+                run(runner, stage, make_page(str(gate)))
+        with pytest.raises(StageTimeout, match="no native thread is left"):
+            run(runner, stage, make_page(str(gate)))
+        assert runner.aside(threading.get_native_id) != threading.get_native_id()
+    finally:
+        gate.touch()
+        close_this_hub()
+
+
+def test_what_is_done_aside_is_done_here_if_the_system_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("app.cpu.threads.start_thread", no_more)
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    try:
+        assert runner.aside(threading.get_native_id) == threading.get_native_id()
+    finally:
+        close_this_hub()
+
+
 # The hub --------------------------------------------------------------------------------------------------------------
 
 
