@@ -17,13 +17,6 @@ from tests.support.slices import Slices
 
 
 @pytest.fixture
-def slices() -> Iterator[Slices]:
-    made = Slices()
-    yield made
-    made.scheduler.close()
-
-
-@pytest.fixture
 def handler() -> Iterator[Callable[[object], object]]:
     """Sets the handler of SIGINT, for the test's time."""
     before = signal.getsignal(signal.SIGINT)
