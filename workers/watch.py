@@ -1,8 +1,9 @@
 """Watch: whether a child that should report several times a second is stuck, and what is to be done about it.
 
 The law: a child that has said nothing for a third of `deadman_s` is asked where it is, which it need not run Python
-for; soon after that the answer is told; at `deadman_s` it is replaced. A watcher that was itself held up (stopped,
-suspended, starved) has no right to judge: all children begin anew then. Pure: time is handed in.
+for; soon after that the answer is told; at `deadman_s` it is replaced. One that is not ready yet is given the same
+steps within the limit for that. A watcher that was itself held up (stopped, suspended, starved) has no right to judge:
+all children begin anew then. Pure: time is handed in.
 """
 
 from __future__ import annotations

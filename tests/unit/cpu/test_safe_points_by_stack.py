@@ -27,6 +27,8 @@ def boundary(function: Callable[[], object]) -> object:
         ("ssl", "io"),
         ("greenlet", "gevent"),
         ("app.cpu.scheduler", "percore"),
+        ("app.hub.per_hub", "percore"),
+        ("app.fetching.hub_curl", "percore"),
         ("workers.drain", "percore"),
         ("app.policy.feedback", None),
         ("json.decoder", None),
