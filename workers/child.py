@@ -34,6 +34,7 @@ class Child:
         self.begun: set[int] = set()  # numbers of those that it has taken up
         self.is_ready = False
         self.is_dismissed = False
+        self.is_let_go = False  # before it was ready, since all was done
         self.is_silent = False  # it has closed its end
         self.state: WorkerState | None = None  # as it last told
         self.watch = Watch(time.monotonic())

@@ -198,8 +198,7 @@ class Supervisor:
         self._tally.workers = self._states()
         status, notes = child.reap()
         running = [note.request for note in notes]
-        is_in_order = (status == 0 or child.is_dismissed) and not child.shards
-        if self._step or self._problem or is_in_order:
+        if self._step or self._problem or child.is_let_go or (status == 0 and not child.shards):
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         if not child.is_ready:
@@ -223,7 +222,7 @@ class Supervisor:
         ):
             for child in self._children:
                 if not child.is_ready:
-                    child.is_dismissed = True
+                    child.is_let_go = True
                     child.kill()
 
     def _states(self) -> list[WorkerState]:
