@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from app.policy.cpu_list import format_cpus
 from app.policy.sharding import Shard
@@ -45,7 +46,7 @@ class Child:
         self._socket = ours
         self._black_box = BlackBox()
         handed_on = [theirs.fileno(), self._black_box.descriptor]
-        with theirs:
+        with theirs, _unharmed_by(STACK_SIGNAL):
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "workers.batch_child"),
@@ -137,3 +138,13 @@ class Child:
 
     def _has_ended(self) -> bool:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextmanager
+def _unharmed_by(number: int) -> Iterator[None]:
+    """A process that is started in the `with` ignores that signal until it has a handler of its own."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
