@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     max_requests     requests accepted in one POST /v1/fetch
     drain_timeout_s  how long fetches in flight may go on after a stop was asked for
     deadman_s        a hub that has not turned for so long is taken for stuck, and its worker replaced
+    start_timeout_s  a batch's worker that has not begun so long after its start, its stages' import included, is ended
     allow_private    networks that the service may contact besides the public ones: a comma list, or "all"
     allow_ports      ports that the service may contact: a comma list, or "all"
     ca_bundle        file or folder of CA certificates; "" takes certifi's
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     max_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     deadman_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    start_timeout_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
     allow_private: str = ""
     allow_ports: str = "80,443"
     ca_bundle: str = ""

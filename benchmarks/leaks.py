@@ -23,7 +23,7 @@ import requests
 
 from app.errors import FetchError
 from app.fetching import CurlAdapter, Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2_000

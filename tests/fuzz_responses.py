@@ -30,7 +30,7 @@ import requests
 from app.errors import FetchError
 from app.fetching import CurlAdapter, Session
 from app.fetching.names import Names
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.model.outcome import ErrorKind
 from app.policy.addresses import AddressPolicy
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin

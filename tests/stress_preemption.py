@@ -3,7 +3,7 @@
     bin/python -m tests.stress_preemption --minutes 10 --slice-s 0.0002      goes on from seed 0
     bin/python -m tests.stress_preemption --seed 1234                        one stage, again and again
 
-A stage is a pure function of its seed (tests/support/stress_stages.py). Slices are of random length up to the given
+A stage is a pure function of its seed (tests/support/stress). Slices are of random length up to the given
 one, so that they end at random instants too. Some stages have next to no CPU budget, or are killed on the way: these
 must leave nothing behind, and the others must not notice. A native thread takes the GIL now and then.
 """
@@ -28,7 +28,8 @@ import msgspec
 
 from app.cpu.scheduler import Scheduler
 from app.errors import StageTimeout
-from tests.support.stress_stages import SHARED, program
+from tests.support.stress.kinds import SHARED
+from tests.support.stress.program import program
 
 _STAGES_AT_ONCE = 30
 _SEEDS_PER_ROUND = 60

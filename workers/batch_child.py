@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 
+from workers.black_box import BlackBox
 from workers.descriptors import raise_limit
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -29,6 +30,8 @@ def main() -> None:
         _pin(int(core))
 
     raise_limit()
+    box = BlackBox(black_box)
+    box.write_stacks()  # before anything is imported that could hang
 
     from gevent import monkey
 
@@ -39,10 +42,7 @@ def main() -> None:
     sys.path.append(os.getcwd())
 
     from workers.batch_worker import BatchWorker
-    from workers.black_box import BlackBox
 
-    box = BlackBox(black_box)
-    box.write_stacks()
     sys.exit(BatchWorker(descriptor, box).run())
 
 

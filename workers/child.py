@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from app.policy.cpu_list import format_cpus
 from app.policy.sharding import Shard
@@ -34,6 +35,7 @@ class Child:
         self.begun: set[int] = set()  # numbers of those that it has taken up
         self.is_ready = False
         self.is_dismissed = False
+        self.is_let_go = False  # before it was ready, since all was done
         self.is_silent = False  # it has closed its end
         self.state: WorkerState | None = None  # as it last told
         self.watch = Watch(time.monotonic())
@@ -44,7 +46,7 @@ class Child:
         self._socket = ours
         self._black_box = BlackBox()
         handed_on = [theirs.fileno(), self._black_box.descriptor]
-        with theirs:
+        with theirs, _unharmed_by(STACK_SIGNAL):
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "workers.batch_child"),
@@ -136,3 +138,13 @@ class Child:
 
     def _has_ended(self) -> bool:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextmanager
+def _unharmed_by(number: int) -> Iterator[None]:
+    """A process that is started in the `with` ignores that signal until it has a handler of its own."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from app.errors import OutputError, PercoreError, UsageError
 from app.policy.advice import StageUse
 from app.policy.sharding import Shard
+from app.settings import variable_of
 from workers.affinity import choose_core
 from workers.blame import Blame
 from workers.child import Child
@@ -37,7 +38,7 @@ from workers.messages import (
 )
 from workers.progress import Progress
 from workers.tally import Tally, WorkerState
-from workers.watch import Step
+from workers.watch import ASKED_AT, Step
 
 # A child that dies before it is ready may have had bad luck; so many in a row have a reason that stays.
 _UNREADY_DEATHS = 3
@@ -92,6 +93,7 @@ class Supervisor:
         self._blame = Blame()
         self._begun: set[int] = set()  # numbers of shards that a child has taken up
         self._unready_deaths = 0  # in a row
+        self._has_begun = False  # some child was ready
         self._step = 0
         self._kill_at_s: float | None = None
         self._problem: PercoreError | None = None
@@ -118,6 +120,7 @@ class Supervisor:
                     self._count_skipped()
                     self._watch_unsent()
                     self._look_for_stuck()
+                    self._let_go_of_unready()
                     self._progress.update(self._tally)
             finally:
                 for child in self._children:
@@ -150,7 +153,7 @@ class Supervisor:
     def _on_message(self, child: Child, message: ToParent) -> None:
         match message:
             case Ready():
-                child.is_ready = True
+                child.is_ready = self._has_begun = True
                 self._unready_deaths = 0
             case Want():
                 if not child.is_dismissed:
@@ -195,7 +198,7 @@ class Supervisor:
         self._tally.workers = self._states()
         status, notes = child.reap()
         running = [note.request for note in notes]
-        if self._step or self._problem or (status == 0 and not child.shards):
+        if self._step or self._problem or child.is_let_go or (status == 0 and not child.shards):
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         if not child.is_ready:
@@ -209,6 +212,19 @@ class Supervisor:
         self._returned.extend(shard for _, shard in sorted(child.shards.items()))
         self._spawn()
 
+    def _let_go_of_unready(self) -> None:
+        """When all is done, nobody waits for those that are still at their imports."""
+        if (
+            self._has_begun
+            and self._feed.is_exhausted
+            and not self._returned
+            and not any(child.shards for child in self._children)
+        ):
+            for child in self._children:
+                if not child.is_ready:
+                    child.is_let_go = True
+                    child.kill()
+
     def _states(self) -> list[WorkerState]:
         states = [child.state for child in self._children if child.state is not None]
         return sorted(states, key=lambda state: (-1 if state.core is None else state.core, state.pid))
@@ -216,19 +232,37 @@ class Supervisor:
     def _look_for_stuck(self) -> None:
         """Say of each child that does not report where it is stuck, and end it when that lasts too long."""
         now_s = time.monotonic()
+        settings = self._begin.settings
         for child in self._children:
-            if not child.is_ready or child.is_silent:
+            if child.is_silent:
                 continue
-            match child.watch.look(now_s, self._begin.settings.deadman_s):
+            match child.watch.look(now_s, settings.deadman_s if child.is_ready else settings.start_timeout_s):
                 case Step.ASK:
                     child.ask_where()
                 case Step.TELL:
                     self._progress.say(f"fetch-batch: {self._stuck(child, now_s)}")
                 case Step.REPLACE:
+                    if not self._has_begun:
+                        self._stop_for(self._never_began(child))
+                        return
                     self._progress.say(f"fetch-batch: {self._stuck(child, now_s)}, and is ended")
                     child.kill()
 
+    def _never_began(self, child: Child) -> UsageError:
+        """Nobody else did either, so another try would hang there too."""
+        limit_s = self._begin.settings.start_timeout_s
+        frame = child.innermost_frame()
+        where = f" (after {limit_s * ASKED_AT:.0f} s one was in {frame})" if frame else ""
+        return UsageError(
+            f"no worker was ready after {limit_s:g} s{where}: the import of a stage hangs, or wants a longer "
+            f"{variable_of('start_timeout_s')}"
+        )
+
     def _stuck(self, child: Child, now_s: float) -> str:
+        if not child.is_ready:
+            frame = child.innermost_frame()
+            told = f"worker {child.process.pid} is not ready after {child.watch.silent_s(now_s):.1f} s"
+            return told + (f", in {frame}" if frame else "")
         notes = child.running()
         what = ", ".join(f"{self._begin.stages[note.stage]!r} of request {note.request}" for note in notes[:3])
         more = f" and {len(notes) - 3} more" if len(notes) > 3 else ""

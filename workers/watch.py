@@ -1,15 +1,17 @@
 """Watch: whether a child that should report several times a second is stuck, and what is to be done about it.
 
 The law: a child that has said nothing for a third of `deadman_s` is asked where it is, which it need not run Python
-for; soon after that the answer is told; at `deadman_s` it is replaced. A watcher that was itself held up (stopped,
-suspended, starved) has no right to judge: all children begin anew then. Pure: time is handed in.
+for; soon after that the answer is told; at `deadman_s` it is replaced. One that is not ready yet is given the same
+steps within the limit for that. A watcher that was itself held up (stopped, suspended, starved) has no right to judge:
+all children begin anew then. Pure: time is handed in.
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
-_NAMED_AT = 1 / 3
+# The part of the deadline after which it is asked.
+ASKED_AT = 1 / 3
 
 # How long a stack takes to be written, and more.
 _ANSWER_S = 0.25
@@ -51,7 +53,7 @@ class Watch:
 
     def look(self, now_s: float, deadman_s: float) -> Step:
         """What is to be done. To be called more often than every second."""
-        if now_s - self._looked_s > min(max(deadman_s * _NAMED_AT, _HELD_UP_AT_LEAST_S), _HELD_UP_AT_MOST_S):
+        if now_s - self._looked_s > min(max(deadman_s * ASKED_AT, _HELD_UP_AT_LEAST_S), _HELD_UP_AT_MOST_S):
             self.heard(now_s)
         self._looked_s = now_s
         silent_s = self.silent_s(now_s)
@@ -61,7 +63,7 @@ class Watch:
             self._is_over = True
             return Step.REPLACE
         if self._asked_s is None:
-            if silent_s >= deadman_s * _NAMED_AT:
+            if silent_s >= deadman_s * ASKED_AT:
                 self._asked_s = now_s
                 return Step.ASK
         elif not self._is_told and now_s - self._asked_s >= _ANSWER_S:

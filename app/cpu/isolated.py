@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Any
@@ -29,6 +29,7 @@ from app.cpu.isolated_frames import (
     BUFFER_BYTES,
     PIECE_BYTES,
     BrokenFrame,
+    Buffer,
     Frame,
     Kind,
     make_roomy,
@@ -39,7 +40,7 @@ from app.cpu.isolated_frames import (
 from app.cpu.isolated_spawn import spawn
 from app.cpu.wide_mask import widen
 from app.errors import PercoreError, StageCrashed, StageRaised, StageTimeout
-from app.fetching.clock import Cancel, Clock
+from app.hub.clock import Cancel, Clock
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -133,9 +134,10 @@ class IsolatedChild:
         self._is_reading = True
         self._set_timer(start_timeout_s, lambda: self._expel(f"did not start within {start_timeout_s:g} s"))
 
-    def call(self, reference: str, argument: bytes | bytearray | memoryview, timeout_s: float, name: str) -> bytes:
+    def call(self, reference: str, argument: Sequence[Buffer], timeout_s: float, name: str) -> bytes:
         """Have an idle child call a function; returns its value. Yields to the hub.
 
+        argument   its parts
         timeout_s  from when the child gets the task
         name       for messages
 
@@ -202,9 +204,9 @@ class IsolatedChild:
         self._answer = None
         self._is_waited_for = True
 
-    def _hand_over(self, argument: bytes | bytearray | memoryview) -> None:
+    def _hand_over(self, argument: Sequence[Buffer]) -> None:
         descriptor = None
-        if len(argument) > self._inline_bytes:
+        if sum(memoryview(part).nbytes for part in argument) > self._inline_bytes:
             descriptor = sealed_memory(argument, self._let_hub_turn)
         try:
             if not self._is_waited_for:

@@ -26,7 +26,7 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 
-from app.cpu.isolated_frames import BUFFER_BYTES, Frame, Kind, make_roomy, receive, sealed_memory, send
+from app.cpu.isolated_frames import BUFFER_BYTES, Buffer, Frame, Kind, make_roomy, receive, sealed_memory, send
 
 SOCKET_DESCRIPTOR = 3
 
@@ -41,7 +41,7 @@ _NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _MAX_TEXT = 64 * 1024
 
-Function = Callable[[bytes | memoryview], bytes | bytearray | memoryview]
+Function = Callable[[bytes | memoryview], Buffer]
 
 
 def main() -> None:
@@ -88,16 +88,16 @@ class _Server:
             value = self._call(frame)
         except BaseException as error:
             self._leave_if_copy_or_cut_off()
-            send(self._end, Kind.RAISED, frame.task, body=_description(error))
+            send(self._end, Kind.RAISED, frame.task, body=[_description(error)])
             return
         self._leave_if_copy_or_cut_off()
         if len(value) <= self._inline_bytes:
-            send(self._end, Kind.VALUE, frame.task, body=value)
+            send(self._end, Kind.VALUE, frame.task, body=[value])
             return
         try:
-            descriptor = sealed_memory(value)
+            descriptor = sealed_memory([value])
         except OSError as error:
-            send(self._end, Kind.RAISED, frame.task, body=_description(error))
+            send(self._end, Kind.RAISED, frame.task, body=[_description(error)])
             return
         send(self._end, Kind.VALUE, frame.task, descriptor=descriptor)
         os.close(descriptor)

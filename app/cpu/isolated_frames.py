@@ -15,7 +15,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -33,6 +33,9 @@ BUFFER_BYTES = INLINE_BYTES + 8192
 """What a receiver has room for: a body and a name."""
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+Buffer = bytes | bytearray | memoryview
 
 
 class Kind(IntEnum):
@@ -72,16 +75,19 @@ def send(
     kind: Kind,
     task: int = 0,
     name: str = "",
-    body: bytes | bytearray | memoryview = b"",
+    body: Sequence[Buffer] = (),
     descriptor: int | None = None,
 ) -> None:
-    """Send one message; with a `descriptor`, which stays the caller's, in place of the body. Raises OSError."""
+    """Send one message; with a `descriptor`, which stays the caller's, in place of the body. Raises OSError.
+
+    body  its parts, which the receiver finds joined
+    """
     encoded = name.encode()
     rights = []
     if descriptor is not None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
-        body = b""
-    end.sendmsg([_HEADER.pack(kind, task, len(encoded)) + encoded, body], rights, socket.MSG_NOSIGNAL)
+        body = ()
+    end.sendmsg([_HEADER.pack(kind, task, len(encoded)) + encoded, *body], rights, socket.MSG_NOSIGNAL)
 
 
 def receive(end: _socket.socket, buffer: bytearray) -> Frame | None:
@@ -115,17 +121,19 @@ def receive(end: _socket.socket, buffer: bytearray) -> Frame | None:
     return Frame(kind, task, name, memoryview(buffer)[body_at:length], descriptors[0] if descriptors else None)
 
 
-def sealed_memory(body: bytes | bytearray | memoryview, pause: Callable[[], object] = lambda: None) -> int:
+def sealed_memory(body: Sequence[Buffer], pause: Callable[[], object] = lambda: None) -> int:
     """A sealed memfd with that content; its descriptor is the caller's to close. Raises OSError.
 
+    body   its parts
     pause  called between pieces: may yield to the hub, may raise
     """
     descriptor = os.memfd_create("percore-stage", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        rest = memoryview(body).cast("B")
-        while rest:
-            rest = rest[os.write(descriptor, rest[:PIECE_BYTES]) :]
-            pause()
+        for part in body:
+            rest = memoryview(part).cast("B")
+            while rest:
+                rest = rest[os.write(descriptor, rest[:PIECE_BYTES]) :]
+                pause()
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)

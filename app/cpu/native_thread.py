@@ -8,27 +8,24 @@ runs; one that both see too late to be sure counts as begun, and comes back at o
 from __future__ import annotations
 
 import _queue
-import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
 from app.cpu.wide_mask import widen
+from app.hub.undisturbed import undisturbed
 
 # The C one, which blocks a thread: gevent replaces the one in `queue`.
 Inbox = _queue.SimpleQueue
 
 _start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
-
-# Those that a thread causes itself stay open: faulthandler shows where.
-_BLOCKED = signal.valid_signals() - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 
 
 class Task:
@@ -62,35 +59,31 @@ class Task:
         self.waiter: Waiter[None] = Waiter()
 
 
-def start_thread(
-    inbox: _queue.SimpleQueue[Task | None],
-    done: deque[Task],
-    notify: Callable[[], object],
-    wide_cpus: frozenset[int],
-    clock_s: Callable[[], float],
-) -> None:
+class Shared(NamedTuple):
+    """What a hub's threads have in common.
+
+    inbox    where they find tasks; None for one of them to end
+    done     where they put tasks that they have done with
+    notify   called after that, in the thread; it may raise when nobody listens any more
+    """
+
+    inbox: Inbox[Task | None]
+    done: deque[Task]
+    notify: Callable[[], object]
+    wide_cpus: frozenset[int]
+    clock_s: Callable[[], float]
+
+
+def start_thread(shared: Shared) -> None:
     """Start one. Raises RuntimeError or MemoryError if there can't be another. The thread is no `threading.Thread`:
     nobody joins it, and the end of the process does not wait for it.
-
-    done    where it puts the tasks that it has done with
-    notify  called after that, in the thread; it may raise when nobody listens any more
     """
-    # The thread inherits it, so that no signal finds it unblocked, be it ever so short.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
-    try:
-        _start_new_thread(_run, (inbox, done, notify, wide_cpus, clock_s))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with undisturbed():
+        _start_new_thread(_run, (shared,))
 
 
-def _run(
-    inbox: _queue.SimpleQueue[Task | None],
-    done: deque[Task],
-    notify: Callable[[], object],
-    wide_cpus: frozenset[int],
-    clock_s: Callable[[], float],
-) -> None:
-    widen(wide_cpus)
+def _run(shared: Shared) -> None:
+    widen(shared.wide_cpus)
     # As `threading.Thread` does, for coverage and debuggers.
     trace, profile = threading.gettrace(), threading.getprofile()
     if trace is not None:
@@ -98,12 +91,12 @@ def _run(
     if profile is not None:
         sys.setprofile(profile)
     try:
-        while (task := inbox.get()) is not None:
-            _perform(task, clock_s)
-            done.append(task)
+        while (task := shared.inbox.get()) is not None:
+            _perform(task, shared.clock_s)
+            shared.done.append(task)
             del task  # the thread holds no value while it waits
             with suppress(Exception):  # the hub has gone, and with it whoever wanted to know
-                notify()
+                shared.notify()
     finally:
         # A function that used gevent has made a hub for this thread.
         hub = get_hub_if_exists()

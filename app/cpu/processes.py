@@ -24,8 +24,9 @@ import msgspec
 from gevent.hub import Waiter
 
 from app.cpu.isolated import ChildGone, IsolatedChild, State
+from app.cpu.isolated_frames import Buffer
 from app.errors import Draining, StageCrashed, StageTimeout
-from app.fetching.clock import Cancel, Clock
+from app.hub.clock import Cancel, Clock
 
 _log = logging.getLogger("percore.cpu")
 
@@ -75,7 +76,7 @@ _all: weakref.WeakSet[Processes] = weakref.WeakSet()
 
 
 class Processes:
-    """The isolated children of one hub: that of the thread which makes it. Keep it by `app.fetching.per_hub` where hubs
+    """The isolated children of one hub: that of the thread which makes it. Keep it by `app.hub.per_hub` where hubs
     come and go: it closes and forgets at the right moments.
 
     children          at most so many at a time, at least 1
@@ -126,13 +127,12 @@ class Processes:
     def is_closed(self) -> bool:
         return self._closed
 
-    def run(
-        self, reference: str, argument: bytes | bytearray | memoryview, *, timeout_s: float, name: str = ""
-    ) -> bytes:
+    def run(self, reference: str, *argument: Buffer, timeout_s: float, name: str = "") -> bytes:
         """Have a child call `function(argument)` and return what it returned. Yields to the hub.
 
         reference  "module:function", imported there. The function takes bytes, or a read-only memoryview when the
                    argument is above 256 KiB, and returns bytes, bytearray or memoryview
+        argument   its parts, which the function finds joined: who has large ones need not copy them for that
         timeout_s  from when a child gets the task, the import of the module included; not the line
         name       for messages; the reference when empty
 

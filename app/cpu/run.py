@@ -22,11 +22,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from app.errors import StageTimeout
 
 _RUN = "_percore_run"
+
+_NOTHING: frozenset[type[BaseException]] = frozenset()
 
 
 class State(Enum):
@@ -69,6 +71,7 @@ class Run:
     whole_slices     slices that ended because they were used up; turns: of these, in a row
     may_wait_s       seconds that it may still wait, in all, for anything but the core; None for no limit
     patience         the timer of the wait that it is in
+    thrown           types of what others have thrown into its greenlet: a kill, a time-out
     """
 
     __slots__ = (
@@ -88,6 +91,7 @@ class Run:
         "patience",
         "slice_ends_s",
         "state",
+        "thrown",
         "timeout_s",
         "turns",
         "used_s",
@@ -115,6 +119,7 @@ class Run:
         self.used_s = 0.0
         self.slice_ends_s = self.began_s = self.cpu_began_s = 0.0
         self.listener = listener
+        self.thrown: frozenset[type[BaseException]] = _NOTHING
         self._owed: list[tuple[Any, ...]] | None = None
 
     @property
@@ -173,6 +178,8 @@ class Run:
         return self._switch(*arguments)
 
     def _on_throw(self, *arguments: Any) -> Any:
+        what = arguments[0] if arguments else GreenletExit
+        self.thrown |= {what if isinstance(what, type) else type(what)}
         if self.state is State.WAITING:
             self.listener.is_woken(self)
         return self._throw(*arguments)

@@ -44,13 +44,11 @@ import threading
 import weakref
 from collections.abc import Callable
 from importlib import import_module
-from types import CodeType, FrameType, FunctionType, ModuleType, TracebackType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
 import gevent
 import greenlet
-
-from app.cpu.run import Run, run_of_caller
 
 # Frames nearer to the top than this are looked at each time; deeper ones are marked, one in _MARK_EVERY.
 _UNMARKED_DEPTH = 64
@@ -90,6 +88,7 @@ _BY_FOLDER = (
     (_folder(greenlet), "gevent"),
     (_PERCORE + "cpu" + os.sep, "percore"),
     (_PERCORE + "fetching" + os.sep, "percore"),
+    (_PERCORE + "hub" + os.sep, "percore"),
     (os.path.join(os.path.dirname(os.path.dirname(_PERCORE)), "workers") + os.sep, "percore"),
 )
 
@@ -280,28 +279,3 @@ def _thread_dict() -> dict[str, Any]:
     """What the interpreter keeps for the calling thread."""
     found: dict[str, Any] = ctypes.cast(_thread_dict_at(), ctypes.py_object).value
     return found
-
-
-class no_preempt:  # noqa: N801  used as a statement
-    """`with no_preempt():` no slice is ended by force in this block, and checkpoints in it do nothing.
-
-    For a few lines that change what stages share. It does not keep others out if the block itself waits (I/O, a
-    lock, a sleep), and it holds up everything else on this hub: keep it short. Blocks may be nested; outside of a
-    stage it does nothing. Does not yield.
-    """
-
-    __slots__ = ("_run",)
-
-    def __init__(self) -> None:
-        self._run: Run | None = None
-
-    def __enter__(self) -> None:
-        self._run = run = run_of_caller()
-        if run is not None:
-            run.holds += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._run is not None:
-            self._run.holds -= 1

@@ -35,7 +35,7 @@ from app.cpu.run import Run, State, run_of_caller
 from app.cpu.safe_points import passing, watch_collector
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
 from app.cpu.statistics import NameCount, SchedulerStatistics, Stretch
-from app.errors import StageTimeout
+from app.errors import Draining, StageTimeout
 from app.policy.feedback import FeedbackQueue, level_of, turns_at
 
 _T = TypeVar("_T")
@@ -103,14 +103,14 @@ class Scheduler:
                       that is swallowed, and in any case by this. None: no limit
         timeout_s     seconds that it may wait in all, for anything but the core; then StageTimeout as above
 
-        Within a run it is a plain call, part of that run. Raises RuntimeError when closed, or in the hub. Yields to the
-        hub, except for who finds nobody in line and ends within a slice.
+        Within a run it is a plain call, part of that run. Raises Draining when closed, RuntimeError in the hub. Yields
+        to the hub, except for who finds nobody in line and ends within a slice.
         """
         if run_of_caller() is not None:
             return function(*args)
         me = getcurrent()
         if self._is_closed or me is self.hub:
-            raise RuntimeError("the scheduler is closed" if self._is_closed else "the hub itself can't run a stage")
+            raise Draining("the scheduler is closed") if self._is_closed else RuntimeError("the hub can't run a stage")
         run = Run(self, me, name or _name_of(function), preempt=preempt, cpu_budget_s=cpu_budget_s, timeout_s=timeout_s)
         verdict: StageTimeout | None = None
         try:
@@ -150,7 +150,7 @@ class Scheduler:
         return self._is_closed
 
     def close(self) -> None:
-        """Run nothing new. Who is in line gets a RuntimeError; who runs goes on to its end unhindered.
+        """Run nothing new. Who is in line gets Draining; who runs or waits goes on to its end unhindered.
 
         Does not yield. Safe to call again.
         """
@@ -161,7 +161,7 @@ class Scheduler:
         self._turn_watcher.stop()
         self._turn_watcher.close()
         while self._queue.length:
-            self._loop.run_callback(self._queue.pop().greenlet.throw, RuntimeError("the scheduler was closed"))
+            self._loop.run_callback(self._queue.pop().greenlet.throw, Draining("the scheduler was closed"))
 
     def abandon(self) -> None:
         """In a forked child: the timer and who is in line are the parent's. A run that forked goes on unhindered."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from app.cpu.safe_points import passing
 from app.cpu.scheduler import DEFAULT_SLICE_S, Scheduler
-from app.fetching.per_hub import of_this_hub
+from app.hub.per_hub import of_this_hub
 
 _T = TypeVar("_T")
 

@@ -25,9 +25,9 @@ from typing import TypeVar
 import gevent
 import msgspec
 
-from app.cpu.native_thread import Inbox, Task, start_thread
+from app.cpu.native_thread import Inbox, Shared, Task, start_thread
 from app.errors import Draining, PercoreError, StageTimeout
-from app.fetching.clock import Clock
+from app.hub.clock import Clock
 
 _T = TypeVar("_T")
 
@@ -92,8 +92,6 @@ class NativeThreads:
     def _begin_empty(self) -> None:
         # Mutable state, changed in this hub's thread only, and never across a switch; `_inbox` and `_done` by all.
         self._pid = os.getpid()
-        self._inbox: Inbox[Task | None] = Inbox()
-        self._done: deque[Task] = deque()
         self._line: dict[Task, None] = {}  # in order of arrival
         self._handed: dict[Task, None] = {}  # to the threads, and somebody waits
         self._overrun: set[Task] = set()
@@ -101,6 +99,8 @@ class NativeThreads:
         self._said_stuck = False
         self._ended = self._timed_out = self._overruns = 0
         self._bell = self._hub.loop.async_()
+        self._shared = Shared(Inbox(), deque(), self._bell.send, self._wide_cpus, self._clock.monotonic_s)
+        self._inbox, self._done = self._shared.inbox, self._shared.done
 
     @property
     def is_closed(self) -> bool:
@@ -207,7 +207,7 @@ class NativeThreads:
         if self._alive >= self._threads + min(self._spare, len(self._overrun)):
             return False
         try:
-            start_thread(self._inbox, self._done, self._bell.send, self._wide_cpus, self._clock.monotonic_s)
+            start_thread(self._shared)
         except (RuntimeError, MemoryError) as error:
             _log.warning("no further native thread: %s", error)
             return False

@@ -11,11 +11,11 @@ from app.engine.crew import run_all
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.pipeline import KeepPage, Pipeline
 from app.engine.stage_runner import StageRunner
-from app.fetching.clock import Clock
 from app.fetching.curl_transport import TransportStatistics
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots, SlotStatistics
+from app.hub.clock import Clock
 from app.model.job import FetchOptions
 from app.model.outcome import Outcome
 from app.model.request import Entry

@@ -18,7 +18,6 @@ from app.engine.overseer import NOBODY, Overseer
 from app.engine.stage_errors import text_of_error
 from app.engine.stage_runner import StageRunner
 from app.errors import Draining, FetchError, InvalidRequest, OutputError, StageTimeout
-from app.fetching.clock import Clock
 from app.fetching.page import Page
 from app.fetching.place import Place
 from app.fetching.robots import Robots
@@ -26,6 +25,7 @@ from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.fetching.stored import stored_page
 from app.fetching.visit import Hop
+from app.hub.clock import Clock
 from app.model.job import BodyForm, FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request, StoredResponse

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from gevent import GreenletExit
 
+from app.cpu.own_doing import is_own_doing
 from app.cpu.processes import Processes
 from app.cpu.sliced import scheduler_of_this_hub
 from app.cpu.statistics import SchedulerStatistics
@@ -23,9 +24,9 @@ from app.engine.overseer import Overseer
 from app.engine.stage_errors import text_of_error
 from app.engine.stage_rules import StageRules
 from app.errors import Draining, StageRaised, StageTimeout
-from app.fetching.clock import Clock
 from app.fetching.page import Page
-from app.fetching.per_hub import of_this_hub
+from app.hub.clock import Clock
+from app.hub.per_hub import of_this_hub
 from app.policy.advice import StageUse
 from app.stages.base import Stage
 from app.stages.crossing import CALL, argument_of
@@ -52,14 +53,13 @@ class StageRunner:
         index    of the request, for `overseer`
 
         Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
-        StageCrashed; Draining at the process's end. What ends a greenlet (GreenletExit, KeyboardInterrupt) and Draining
-        pass through from the worker, where they may be meant for the caller; elsewhere a stage that raises them has
-        raised (StageRaised).
+        StageCrashed; Draining at the process's end. GreenletExit and KeyboardInterrupt that are meant for the caller
+        pass through; a stage that raises one of them, or Draining, by itself has raised like any other (StageRaised).
         """
         if stage.runs_in == "worker":
             self._preempt[stage.name] = stage.preempt
             return scheduler_of_this_hub(self._rules.slice_s).run(
-                _value_of,
+                _value_in_worker,
                 stage,
                 page,
                 earlier,
@@ -77,16 +77,20 @@ class StageRunner:
             )
         else:
             argument = argument_of(stage, page, Earlier(earlier))
-            value = msgspec.Raw(self._processes().run(CALL, argument, timeout_s=stage.timeout_s, name=stage.name))
+            value = msgspec.Raw(self._processes().run(CALL, *argument, timeout_s=stage.timeout_s, name=stage.name))
         use = self._elsewhere[stage.name, stage.runs_in]
         use[0] += 1
         use[1] += self._now_s() - began_s
         return value
 
     def aside(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call what is no stage and releases the GIL, in a native thread; here when none is left. Yields to the hub."""
+        """Call what is no stage and releases the GIL, in a native thread. Yields to the hub.
+
+        Its threads are not those of stages, which stages may keep for ever. So there is one, or will be, unless the
+        system gives us no thread at all: then it is called here, for what it does must be done.
+        """
         try:
-            return self._threads().run(function, *args)
+            return self._threads("aside").run(function, *args)
         except StageTimeout:
             return function(*args)
 
@@ -114,10 +118,10 @@ class StageRunner:
         ]
         return found
 
-    def _threads(self) -> NativeThreads:
+    def _threads(self, purpose: str = "stages") -> NativeThreads:
         rules = self._rules
         return of_this_hub(
-            (NativeThreads, rules.native_threads),
+            (NativeThreads, purpose, rules.native_threads),
             lambda: NativeThreads(threads=rules.native_threads, wide_cpus=rules.wide_cpus, queue=rules.native_threads),
         )
 
@@ -137,6 +141,17 @@ def _value_of(
         return encoded(stage.value_of(page, Earlier(earlier)) if stage.takes_earlier else stage.function(page))
     finally:
         overseer.ends(note)
+
+
+def _value_in_worker(
+    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
+) -> msgspec.Raw:
+    try:
+        return _value_of(stage, page, earlier, index, overseer)
+    except (GreenletExit, KeyboardInterrupt, Draining) as error:
+        if is_own_doing(error):
+            raise StageRaised(text_of_error(error)) from error
+        raise
 
 
 def _value_in_thread(

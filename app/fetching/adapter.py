@@ -32,7 +32,8 @@ from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport, Transports
 from app.fetching.head import names_header
 from app.fetching.page import Page
-from app.fetching.raw import BufferedBody, StreamedBody, raw_response
+from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.streamed_body import StreamedBody
 from app.fetching.transfer import HttpVersion, Profile, http_for
 from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
 from app.policy.addresses import AddressPolicy
@@ -105,7 +106,7 @@ class CurlAdapter(HTTPAdapter):
             raise_ours(error, request)
 
     def close(self) -> None:
-        """Closes nothing: connections belong to the hub (app.fetching.per_hub.close_this_hub)."""
+        """Closes nothing: connections belong to the hub (app.hub.per_hub.close_this_hub)."""
         super().close()
 
     def transport(self) -> CurlTransport:

@@ -117,6 +117,15 @@ class TransferError(Exception):
         """Whether libcurl, for want of a code, calls a header of the answer a bad argument."""
         return self.code == pycurl.E_BAD_FUNCTION_ARGUMENT and "response header" in str(self)
 
+    def in_body(self) -> Exception:
+        """What urllib3's response takes for the same thing while a body is read: it and requests wrap it in turn."""
+        if self.code == pycurl.E_OPERATION_TIMEDOUT:
+            raised: Exception = TimeoutError("timed out")
+        else:
+            raised = urllib3.exceptions.ProtocolError(f"Connection broken: {self}", self)
+        raised.__cause__ = self
+        return raised
+
     def _kind(self, text: str) -> ErrorKind:
         if "CONNECT tunnel" in text:
             return ErrorKind.CONNECT_FAILED
@@ -138,16 +147,6 @@ def requests_error(
     """What requests raises for the same thing, with `error` as its cause."""
     raised = _raised(error, is_proxied)
     raised.request = request
-    raised.__cause__ = error
-    return raised
-
-
-def body_error(error: TransferError) -> Exception:
-    """What urllib3's response takes for the same thing while a body is read: it and requests wrap it in turn."""
-    if error.code == pycurl.E_OPERATION_TIMEDOUT:
-        raised: Exception = TimeoutError("timed out")
-    else:
-        raised = urllib3.exceptions.ProtocolError(f"Connection broken: {error}", error)
     raised.__cause__ = error
     return raised
 

@@ -15,8 +15,8 @@ from requests.cookies import extract_cookies_to_jar
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.adapter import CurlAdapter, bytes_of
+from app.fetching.answer import Answer
 from app.fetching.curl_errors import TransferError
-from app.fetching.curl_transport import Answer
 from app.fetching.errormap import raise_known
 from app.fetching.head import names_header
 from app.fetching.merged_headers import MergedHeaders

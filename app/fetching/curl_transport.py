@@ -21,15 +21,15 @@ from gevent import Timeout
 from gevent.monkey import get_original
 
 from app.errors import FetchError
+from app.fetching.answer import Answer
 from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
-from app.fetching.per_hub import of_this_hub
 from app.fetching.stream import Stream
 from app.fetching.transfer import Profile, Transfer
+from app.hub.per_hub import of_this_hub
 from app.model.outcome import ErrorKind
-from app.model.timing import Timing
 from app.policy.addresses import EVERYWHERE, AddressPolicy
 
 _log = logging.getLogger("percore.fetching")
@@ -45,23 +45,6 @@ _PROFILES = 64
 
 # libcurl keeps the addresses that we tell it; beyond so many names it is told to forget the oldest.
 _NAMES_KEPT = 10_000
-
-
-class Answer(msgspec.Struct):
-    """What came back.
-
-    head    lines of the final head (app.fetching.head)
-    body    as it came, content codings included
-    error   why the body is not whole, None if it is
-    timing  see Timing
-    address  of the origin that it came from, if that is noted (`note_addresses`) and no proxy stood between
-    """
-
-    head: Sequence[bytes]
-    body: bytes
-    error: TransferError | None
-    timing: Timing
-    address: str | None = None
 
 
 class _Told:

@@ -10,7 +10,6 @@ waiting greenlets.
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import time
 from collections import OrderedDict
@@ -24,6 +23,7 @@ from gevent import monkey
 from gevent.event import AsyncResult
 
 from app.errors import FetchError, InvalidRequest
+from app.hub.undisturbed import undisturbed
 from app.model.outcome import ErrorKind
 from app.policy.name_cache import NameCache, Resolution
 
@@ -35,8 +35,6 @@ _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 _LASTING_CODES = frozenset(
     getattr(socket, code) for code in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, code)
 )
-
-_ALL_SIGNALS = signal.valid_signals()
 
 # A NUL would end the name for the C library, and its rest be unseen. Some would decode a percent sign, some not;
 # before an IPv6 address's zone it is something else.
@@ -353,21 +351,14 @@ class Names:
 
 
 def _thread_pool(threads: int) -> gevent.threadpool.ThreadPool:
-    """A pool whose threads are all there and take no signal.
-
-    One that the kernel hands to a thread blocked in the C library is noted by Python without the main thread being
-    told, which may be in a stage that lets nobody else run. Blocked before the threads start, which inherit it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    """A pool whose threads are all there and take no signals."""
     pool = gevent.threadpool.ThreadPool(threads)
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
-        pool.size = threads
+        with undisturbed():
+            pool.size = threads
     except BaseException:
         _dismiss(pool)
         raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pool
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
@@ -16,11 +16,13 @@ from requests.models import REDIRECT_STATI
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.head import headers_of, joined_headers_of, reason_of, status_of
 from app.fetching.raw import BufferedBody, raw_response
-from app.fetching.sending import Sending
 from app.model.timing import Timing
+
+if TYPE_CHECKING:
+    from app.fetching.sending import Sending
 
 
 class Page(requests.Response):

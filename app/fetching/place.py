@@ -13,7 +13,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 
 from app.errors import Draining, FetchError
-from app.fetching.clock import Cancel
+from app.hub.clock import Cancel
 from app.policy.politeness import OriginState
 from app.policy.urls import Origin
 

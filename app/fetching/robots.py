@@ -17,10 +17,10 @@ import msgspec
 from gevent.event import AsyncResult
 
 from app.errors import FetchError
-from app.fetching.clock import Clock
 from app.fetching.place import Place
 from app.fetching.session import Session
 from app.fetching.slots import Slots
+from app.hub.clock import Clock
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.deadline import Deadline

@@ -18,9 +18,9 @@ from collections import OrderedDict
 import msgspec
 
 from app.errors import Draining, FetchError
-from app.fetching.clock import Clock
 from app.fetching.place import GO, STOP, End, Place, Slot, Verdict
 from app.fetching.slot_table import SlotTable
+from app.hub.clock import Clock
 from app.model.outcome import ErrorKind
 from app.policy.politeness import PolitenessRules
 from app.policy.urls import Origin

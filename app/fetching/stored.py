@@ -18,12 +18,12 @@ from gevent.lock import BoundedSemaphore
 from app.errors import BrokenInput, FetchError, InvalidRequest
 from app.fetching.errormap import fetch_error
 from app.fetching.page import Page
-from app.fetching.per_hub import of_this_hub
 from app.fetching.stored_message import MAX_HEAD_BYTES, answer_of, is_still_coded
 from app.fetching.visit import Parent, Visit, decoded_body, too_large
 from app.files.placed import PlacedReader
 from app.files.unpacked import Place, Unpacked
 from app.files.warc import Record, read_record
+from app.hub.per_hub import of_this_hub
 from app.model.request import Request, StoredResponse
 
 _FILES_KEPT = 8

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from app.errors import FetchError
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.head import final_head, joined_headers_of
 from app.model.outcome import ErrorKind
 from app.model.timing import Timing

@@ -1,4 +1,4 @@
-from app.cpu import checkpoint, no_preempt
+from app.cpu.cooperation import checkpoint, no_preempt
 from app.fetching.page import Page
 from app.stages.base import Stage, stage
 

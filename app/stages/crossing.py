@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import requests
 
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.page import Page
 from app.model.timing import Timing
 from app.stages.base import Stage
@@ -41,7 +41,7 @@ class _Hop(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Crossing(msgspec.Struct, frozen=True, array_like=True):
-    """encoding: one that was set on the page by hand, "" for none."""
+    """encoding: one that was set on the page by hand, "" for none. earlier: the lengths of the values, in bytes."""
 
     reference: str
     argument: str | None
@@ -50,15 +50,18 @@ class _Crossing(msgspec.Struct, frozen=True, array_like=True):
     encoding: str
     elapsed_s: float
     history: tuple[_Hop, ...]
-    earlier: dict[str, bytes]
+    earlier: dict[str, int]
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Crossing)
 
 
-def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> bytes:
-    """What `call` needs to run that stage on that page. Does not yield; copies the body once."""
+def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> tuple[bytes | memoryview, ...]:
+    """What `call` needs to run that stage on that page, in parts. Does not yield, and copies neither the body nor what
+    `Earlier` holds: that would hold the hub for some ms where they are large.
+    """
+    values = _sendable(earlier)
     crossing = _encoder.encode(
         _Crossing(
             stage.reference,
@@ -68,11 +71,11 @@ def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> bytes:
             vars(page).get("encoding") or "",
             page.elapsed.total_seconds(),
             tuple(_hop_of(hop) for hop in page.history),
-            _sendable(earlier),
+            {name: len(value) for name, value in values.items()},
         )
     )
-    # The body stands behind, as it is: an encoder would copy a large one several times.
-    return b"".join((len(crossing).to_bytes(_LENGTH_BYTES), crossing, page.body))
+    # Those stand behind as they are: an encoder would copy each several times.
+    return len(crossing).to_bytes(_LENGTH_BYTES) + crossing, *values.values(), page.body
 
 
 def call(argument: bytes | memoryview) -> bytes:
@@ -83,10 +86,14 @@ def call(argument: bytes | memoryview) -> bytes:
     data = memoryview(argument)
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES])
     crossing = _decoder.decode(data[_LENGTH_BYTES:end])
+    earlier = {}
+    for name, length in crossing.earlier.items():
+        earlier[name] = bytes(data[end : end + length])
+        end += length
     stage = _stage_at(crossing.reference)
     if crossing.argument is not None:
         stage = stage.with_argument(crossing.argument)
-    return bytes(encoded(stage.value_of(_page_of(crossing, bytes(data[end:])), Earlier(crossing.earlier))))
+    return bytes(encoded(stage.value_of(_page_of(crossing, bytes(data[end:])), Earlier(earlier))))
 
 
 def _stage_at(reference: str) -> Stage:
@@ -94,10 +101,10 @@ def _stage_at(reference: str) -> Stage:
     return found if isinstance(found, Stage) else Stage(reference, found, takes_earlier=takes_earlier(found))
 
 
-def _sendable(earlier: Mapping[str, Any]) -> dict[str, bytes]:
-    if isinstance(earlier, Earlier):
-        return earlier.as_json()
-    return {name: bytes(encoded(value)) for name, value in earlier.items()}
+def _sendable(earlier: Mapping[str, Any]) -> dict[str, memoryview]:
+    if not isinstance(earlier, Earlier):
+        earlier = Earlier({name: encoded(value) for name, value in earlier.items()})
+    return earlier.as_json()
 
 
 def _hop_of(page: requests.Response) -> _Hop:

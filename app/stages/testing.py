@@ -7,7 +7,7 @@ from http.client import responses
 
 import requests
 
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.page import Page
 from app.model.timing import Timing
 

@@ -57,9 +57,9 @@ class Earlier(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Earlier({', '.join(self._encoded)})"
 
-    def as_json(self) -> dict[str, bytes]:
-        """Name -> JSON, to be sent elsewhere."""
-        return {name: bytes(value) for name, value in self._encoded.items()}
+    def as_json(self) -> dict[str, memoryview]:
+        """Name -> JSON, to be sent elsewhere. Nothing is copied."""
+        return {name: memoryview(value) for name, value in self._encoded.items()}
 
 
 def _fault_of(value: Any, place: str) -> str:

@@ -157,6 +157,59 @@ def test_a_stage_that_holds_the_gil_is_named_and_its_request_given_up(origin: Or
     assert records(folder / "out.jsonl")[2]["error"]["kind"] == "worker_crashed"
 
 
+HANGS = """
+import time
+from pathlib import Path
+
+# How many have been here before: each makes the next file.
+number = 0
+while True:
+    try:
+        Path(f"import-{number}").touch(exist_ok=False)
+        break
+    except FileExistsError:
+        number += 1
+
+
+def hang():
+    while True:
+        pass
+
+
+if number >= FREE:
+    hang()
+
+
+def size(page):
+    while not all(Path(f"import-{n}").exists() for n in range(WANTED)):
+        time.sleep(0.01)
+    return len(page.content)
+"""
+
+
+def test_workers_that_hang_in_an_import_are_ended_and_the_place_is_named(origin: Origin, folder: Path) -> None:
+    (folder / "mystages.py").write_text(HANGS.replace("FREE", "0"))
+    write_list(folder, origin, 4)
+    status, said = run(folder, "size", workers=2, START_TIMEOUT_S="6")
+    assert status == 2, said
+    # Where: in the stage's module, unless the machine was busy and it had not come so far when it was asked.
+    place = r"in \S+ \(.+:\d+\)"
+    told = re.findall(rf"worker (\d+) is not ready after \d\.\d s, {place}", said)
+    assert len(set(told)) == 2, said
+    assert re.search(rf"no worker was ready after 6 s \(after 2 s one was {place}\): the import of a stage hangs", said)
+    assert not list(folder.glob("out.jsonl*"))
+
+
+def test_nobody_is_to_blame_for_a_worker_that_hangs_in_an_import_beside_others(origin: Origin, folder: Path) -> None:
+    """The other does its work, once another has been started in its place, which nobody waits for at the end."""
+    (folder / "mystages.py").write_text(HANGS.replace("FREE", "1").replace("WANTED", "3"))
+    write_list(folder, origin, 12)
+    status, said = run(folder, "size", workers=2, START_TIMEOUT_S="8")
+    assert status == 0, said
+    assert re.search(r"worker \d+ is not ready after \d\.\d s(, in .*)?, and is ended", said)
+    assert values(folder, "size", but=-1) == [n + 10 for n in range(12)]
+
+
 def test_a_thread_that_never_ends_holds_nobody_up(origin: Origin, folder: Path) -> None:
     """Not its request, not the others, not the end of the process."""
     write_list(folder, origin, 4, 2)

@@ -27,7 +27,7 @@ from app.cpu.scheduler import Scheduler
 from app.cpu.slice_timer import SIGNAL, SliceTimer
 from app.cpu.sliced import scheduler_of_this_hub
 from app.errors import StageTimeout
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.processes import running_process, wait_until
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.fetching import Page, Session
 from app.fetching.exchanges import exchanges_of
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.model.request import Request
 from tests.support.certificates import self_signed
 from tests.support.nginx import LISTEN, running_nginx

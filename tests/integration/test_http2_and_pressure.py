@@ -18,7 +18,7 @@ import requests
 
 from app.fetching import CurlAdapter, Session
 from app.fetching.curl_transport import CurlTransport
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.certificates import self_signed
 from tests.support.nginx import LISTEN, Nginx, running_nginx
 from tests.support.processes import HANG_GUARD_S, ROOT, wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from benchmarks.leaks import Mix, left_behind
 from tests.support.raw_origin import running_raw_origin
 

@@ -14,7 +14,7 @@ import pytest
 from app.api.fetch import FetchResource
 from app.assembly import build_engine
 from app.fetching.page import Page
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.settings import Settings
 from app.stages import registry, stage
 from tests.support.fetch_service import call, fetch, fetch_service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,9 @@ from app.engine.stage_rules import StageRules
 from app.engine.stage_runner import StageRunner
 from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
 from app.fetching.page import Page
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.model.job import FetchOptions
-from app.model.outcome import ErrorKind, Outcome
+from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request
 from app.settings import Settings
 from app.stages import Stage
@@ -133,14 +134,28 @@ RAISED = {
     "fails_wordlessly": "KeyError",
     "fails_unspeakably": "NoText: (its text can't be had: RuntimeError)",
     "leaves": "SystemExit: 3",
+    "interrupts": "KeyboardInterrupt",
+    "kills_its_greenlet": "GreenletExit",
+    "cancels": "CancelledError",
+    "times_out": "Timeout: 7 seconds",
+    "drains": "Draining: so it says",
+    "stops": "StopIteration",
+    "closes": "GeneratorExit",
+    "panics": "Panic: of native code",
 }
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_what_a_stage_raises_reads_the_same_from_everywhere(engine: Engine, origin: Origin, name: str) -> None:
+def test_what_a_stage_raises_reads_the_same_from_everywhere_and_costs_one_record(
+    engine: Engine, origin: Origin, name: str
+) -> None:
     for place in PLACES:
-        found = failure(engine, origin, in_place(getattr(placed, name), place))
-        assert found == (ErrorKind.STAGE_FAILED, RAISED[name]), place
+        stages = [placed.sees.called("before"), in_place(getattr(placed, name), place), placed.sees.called("after")]
+        found = outcomes(engine, origin, stages, *["/html/one", "/html/two", "/html/three"] * 2)
+        assert [outcome.index for outcome in found] == list(range(6)), place
+        for outcome in found:
+            assert list(outcome.stages) == ["before"], place
+            assert outcome.error == Failure(ErrorKind.STAGE_FAILED, RAISED[name], name), place
 
 
 def test_a_value_that_is_no_json_is_named_from_everywhere(engine: Engine, origin: Origin) -> None:
@@ -150,26 +165,14 @@ def test_a_value_that_is_no_json_is_named_from_everywhere(engine: Engine, origin
     assert message.startswith("TypeError: the value is no JSON: value['found'][0] is a type")
 
 
-@pytest.mark.parametrize("place", ELSEWHERE)
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("kills_its_greenlet", "GreenletExit"),
-        ("interrupts", "KeyboardInterrupt"),
-        ("drains", "Draining: so it says"),
-    ],
-)
-def test_elsewhere_nothing_that_is_raised_ends_the_requests_greenlet(
-    engine: Engine, origin: Origin, name: str, message: str, place: RunsIn
-) -> None:
-    found = failure(engine, origin, in_place(getattr(placed, name), place))
-    assert found == (ErrorKind.STAGE_FAILED, message)
-
-
-def test_an_interrupt_in_the_worker_is_not_taken_for_the_stages(engine: Engine, origin: Origin) -> None:
-    """Ctrl-C in a program of one's own comes in whatever runs just then."""
-    with pytest.raises(KeyboardInterrupt):
-        outcomes(engine, origin, [placed.interrupts])
+def test_ctrl_c_in_the_worker_is_not_taken_for_the_stages(engine: Engine, origin: Origin) -> None:
+    """In a program of one's own it comes in whatever runs just then."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            outcomes(engine, origin, [placed.is_interrupted])
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_crash_costs_one_record(engine: Engine, origin: Origin) -> None:
@@ -213,6 +216,34 @@ def test_its_time_ends_the_wait_for_a_thread(runner: StageRunner, tmp_path: Path
         assert run(runner, in_place(placed.about, "thread"))[0] == 4  # another thread is there
     finally:
         gate.touch()
+
+
+def test_what_is_done_aside_does_not_need_the_threads_that_stages_keep(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    stage = in_place(placed.waits_for_file, "thread", timeout_s=0.01)
+    try:
+        for _ in range(2):  # its thread, and the one that takes its place
+            with pytest.raises(StageTimeout):
+                run(runner, stage, make_page(str(gate)))
+        with pytest.raises(StageTimeout, match="no native thread is left"):
+            run(runner, stage, make_page(str(gate)))
+        assert runner.aside(threading.get_native_id) != threading.get_native_id()
+    finally:
+        gate.touch()
+        close_this_hub()
+
+
+def test_what_is_done_aside_is_done_here_if_the_system_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("app.cpu.threads.start_thread", no_more)
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    try:
+        assert runner.aside(threading.get_native_id) == threading.get_native_id()
+    finally:
+        close_this_hub()
 
 
 # The hub --------------------------------------------------------------------------------------------------------------
@@ -263,6 +294,33 @@ def test_what_runs_elsewhere_when_the_hub_is_closed_has_no_outcome(tmp_path: Pat
     gevent.joinall(running)
     gate.touch()
     assert [type(one.exception) for one in running] == [Draining] * 4
+
+
+def test_what_is_in_line_for_the_core_when_the_hub_is_closed_has_no_outcome_either(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    runner = StageRunner(StageRules(wide_cpus=WIDE))
+    stage = in_place(placed.waits_for_file, "worker")
+    running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
+    gevent.sleep(0.01)
+    close_this_hub()
+    gevent.joinall(running)
+    assert [type(one.exception) for one in running] == [Draining] * 4
+
+
+def test_a_batch_of_requests_ends_when_the_hub_is_closed_under_its_stages(
+    engine: Engine, origin: Origin, tmp_path: Path
+) -> None:
+    """None of them has a record that blames its stage: they are nobody's yet."""
+    overseer = Noted()
+    entries = [Entry(index, Request(url=origin.url("/html/one")), "") for index in range(3)]
+
+    def reads() -> list[Outcome]:
+        return list(engine.run(entries, stages=[placed.spins], options=FetchOptions(), overseer=overseer))
+
+    running = gevent.spawn(reads)
+    hub_until(lambda: len(overseer.begun) == 3, "all have begun")
+    close_this_hub()
+    assert running.get() == []
 
 
 @pytest.mark.parametrize("place", ["worker", "process"])

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on, for code that is given an `app.fetching.clock.Clock`."""
+"""A clock that stands still until it is told to go on, for code that is given an `app.hub.clock.Clock`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 
 import gevent
 
-from app.fetching.clock import Clock
+from app.hub.clock import Clock
 
 
 class FakeClock:

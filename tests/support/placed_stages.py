@@ -4,14 +4,17 @@ place. At the top of a module, so that isolated processes find them.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
 import msgspec
 from gevent import GreenletExit
 from gevent.event import Event
@@ -67,6 +70,43 @@ def leaves(page: Page) -> None:
 @stage
 def interrupts(page: Page) -> None:
     raise KeyboardInterrupt
+
+
+@stage
+def is_interrupted(page: Page) -> None:
+    """By ctrl-C, while it computes."""
+    os.kill(os.getpid(), signal.SIGINT)
+    while True:
+        pass
+
+
+@stage
+def cancels(page: Page) -> None:
+    raise asyncio.CancelledError
+
+
+@stage
+def times_out(page: Page) -> None:
+    raise gevent.Timeout(7)
+
+
+@stage
+def stops(page: Page) -> None:
+    next(iter(()))
+
+
+@stage
+def closes(page: Page) -> None:
+    raise GeneratorExit
+
+
+class Panic(BaseException):
+    """As extensions in Rust raise it."""
+
+
+@stage
+def panics(page: Page) -> None:
+    raise Panic("of native code")
 
 
 @stage

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gevent
 
 from app.cpu.clock import Clock
 from app.cpu.scheduler import Scheduler
@@ -56,3 +60,20 @@ class ManualTimer(SliceTimer):
 
     def remaining_s(self) -> float:
         return self.armed_s
+
+
+def run_all(slices: Slices, *functions: Callable[[], object]) -> list[object]:
+    """Run them as stages, begun in this order; what they give."""
+    running = [gevent.spawn(slices.scheduler.run, function) for function in functions]
+    gevent.joinall(running, raise_error=True)
+    return [one.value for one in running]
+
+
+@contextmanager
+def no_signals() -> Iterator[None]:
+    """Those that the handler asks for are seen only after this."""
+    before = signal.signal(SIGNAL, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(SIGNAL, before)

@@ -43,24 +43,25 @@ def buffer() -> bytearray:
 
 def test_a_body_goes_inline(pair: Pair, buffer: bytearray) -> None:
     limit = make_roomy(pair[0])
-    for body in (b"", b"x", os.urandom(limit)):
-        send(pair[0], Kind.RUN, 7, "modül:f", body)
+    whole = os.urandom(limit)
+    for parts in ([], [b""], [b"x"], [whole], [whole[:7], bytearray(whole[7:10]), b"", memoryview(whole)[10:]]):
+        send(pair[0], Kind.RUN, 7, "modül:f", parts)
         frame = receive(pair[1], buffer)
         assert frame is not None
         assert (frame.kind, frame.task, frame.name, frame.descriptor) == (Kind.RUN, 7, "modül:f", None)
-        assert bytes(frame.body) == body
+        assert bytes(frame.body) == b"".join(parts)
 
 
 def test_a_large_body_goes_in_sealed_memory(pair: Pair, buffer: bytearray) -> None:
-    body = os.urandom(3 * PIECE_BYTES + 1)
+    body = os.urandom(1 + 3 * PIECE_BYTES)
     pauses: list[int] = []
-    descriptor = sealed_memory(body, lambda: pauses.append(1))
+    descriptor = sealed_memory([body[:1], b"", memoryview(body)[1:]], lambda: pauses.append(1))
     send(pair[0], Kind.VALUE, 8, descriptor=descriptor)
     os.close(descriptor)
     frame = receive(pair[1], buffer)
     assert frame is not None
     assert frame.descriptor is not None
-    assert len(pauses) == 4
+    assert len(pauses) == 1 + 3
     assert not os.get_inheritable(frame.descriptor)
     assert os.pread(frame.descriptor, len(body) + 1, 0) == body
     with pytest.raises(PermissionError):
@@ -75,7 +76,7 @@ def test_memory_that_is_given_up_half_way_is_closed(pair: Pair) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sealed_memory(bytes(10), give_up)
+        sealed_memory([bytes(10)], give_up)
 
 
 def test_the_end_is_none(pair: Pair, buffer: bytearray) -> None:

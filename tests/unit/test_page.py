@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.page import Page
 from app.model.timing import Timing
 

@@ -28,7 +28,7 @@ from warcio.checker import Checker
 
 from app.engine.shard_run import ShardRun
 from app.errors import OutputError
-from app.fetching.curl_transport import Answer
+from app.fetching.answer import Answer
 from app.fetching.exchanges import Exchange
 from app.fetching.page import Page
 from app.model.outcome import Outcome

@@ -90,7 +90,16 @@ def _page() -> Page:
 
 
 def _over(page: Page, earlier: Mapping[str, Any]) -> Any:
-    return msgspec.json.decode(call(memoryview(argument_of(everything, page, earlier))))
+    return msgspec.json.decode(call(memoryview(b"".join(argument_of(everything, page, earlier)))))
+
+
+def test_neither_the_body_nor_earlier_values_are_copied() -> None:
+    """On the hub that would take some ms where they are large."""
+    page, value = make_page(b"body"), msgspec.Raw(b'"value"')
+    _, sent, body = argument_of(head, page, Earlier({"before": value}))
+    assert body is page.body
+    assert isinstance(sent, memoryview)
+    assert sent.obj is value
 
 
 def test_all_that_a_stage_may_look_at_crosses() -> None:
@@ -138,31 +147,31 @@ def test_any_bytes_cross(body: bytes, status: int, value: str) -> None:
 
 
 def test_json_and_what_is_none() -> None:
-    assert call(argument_of(parsed, make_page('{"a": [1]}'), {})) == b'{"a":[1]}'
+    assert call(b"".join(argument_of(parsed, make_page('{"a": [1]}'), {}))) == b'{"a":[1]}'
     with pytest.raises(requests.exceptions.JSONDecodeError):
-        call(argument_of(parsed, make_page("no"), {}))
+        call(b"".join(argument_of(parsed, make_page("no"), {})))
 
 
 def test_what_the_stage_raises_comes_out() -> None:
     with pytest.raises(ValueError, match=r"no luck with http://site\.example/"):
-        call(argument_of(failing, make_page(), {}))
+        call(b"".join(argument_of(failing, make_page(), {})))
     with pytest.raises(TypeError, match=r"value\['a'\] is a object"):
-        call(argument_of(no_json, make_page(), {}))
+        call(b"".join(argument_of(no_json, make_page(), {})))
 
 
 def test_an_argument_crosses_as_its_text() -> None:
-    assert call(argument_of(head.with_argument("2"), make_page("abcdefgh"), {})) == b'"ab"'
-    assert call(argument_of(head, make_page("abcdefgh"), {})) == b'"abcde"'
+    assert call(b"".join(argument_of(head.with_argument("2"), make_page("abcdefgh"), {}))) == b'"ab"'
+    assert call(b"".join(argument_of(head, make_page("abcdefgh"), {}))) == b'"abcde"'
 
 
 def test_a_function_that_is_no_stage_under_its_name() -> None:
-    assert call(argument_of(plain_stage, make_page("a"), {"t": 1})) == b'["a","t"]'
+    assert call(b"".join(argument_of(plain_stage, make_page("a"), {"t": 1}))) == b'["a","t"]'
 
 
 def test_a_reference_that_leads_nowhere() -> None:
     lost = msgspec.structs.replace(pid, reference="tests.unit.test_stage_crossing:gone")
     with pytest.raises(UnknownStage, match="has no 'gone'"):
-        call(argument_of(lost, make_page(), {}))
+        call(b"".join(argument_of(lost, make_page(), {})))
 
 
 def test_in_another_process() -> None:
@@ -177,7 +186,7 @@ def test_in_another_process() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program, CALL],
-        input=argument_of(pid, make_page(), {}),
+        input=b"".join(argument_of(pid, make_page(), {})),
         stdout=subprocess.PIPE,
         cwd=Path(__file__).resolve().parents[2],
         check=True,

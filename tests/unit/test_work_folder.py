@@ -156,7 +156,7 @@ def test_a_kill_at_any_moment_of_a_run(form: str, tmp_path: Path) -> None:
 
 
 def recorded(place: Path) -> set[int]:
-    lines = {line for path in place.rglob("*.jsonl") for line in path.read_bytes().splitlines()}
+    lines = {found for path in place.rglob("*.jsonl") for found in path.read_bytes().splitlines()}
     return {index for index in range(9) if line(index, failed=True).strip() in lines}
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from app.fetching import CurlAdapter, Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.needs import require_program
 from tests.support.origin import Origin, running_origin
 

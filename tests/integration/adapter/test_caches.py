@@ -15,7 +15,7 @@ import requests_cache
 from cachecontrol import CacheControlAdapter
 
 from app.fetching import CurlAdapter, Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.origin import Origin, body_of
 
 

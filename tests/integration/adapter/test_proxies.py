@@ -11,7 +11,7 @@ import requests
 
 from app.errors import FetchError
 from app.fetching import Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.model.outcome import ErrorKind
 from app.policy.addresses import AddressPolicy
 from tests.integration.adapter.conftest import Certificate, over_curl

@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from app.fetching import CurlAdapter, Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from app.policy.addresses import AddressPolicy
 from tests.support.origin import Origin
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from app.fetching import CurlAdapter, Session
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.integration.adapter.conftest import Certificate, over_curl
 from tests.support.nginx import LISTEN, Nginx, running_nginx
 

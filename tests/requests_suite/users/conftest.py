@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from app.fetching import CurlAdapter
-from app.fetching.per_hub import close_this_hub
+from app.hub.per_hub import close_this_hub
 from tests.support.origin import Origin, running_origin
 
 

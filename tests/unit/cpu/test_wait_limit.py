@@ -4,7 +4,7 @@ what is long is never waited for; the clock of `Slices` stands still until a tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,13 +21,6 @@ from tests.support.slices import Slices
 
 SHORT_S = 0.001
 LONG_S = 1e6
-
-
-@pytest.fixture
-def slices() -> Iterator[Slices]:
-    made = Slices()
-    yield made
-    made.scheduler.close()
 
 
 class Timers:
