@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.files.cache_folder import open_folder
 from app.policy.advice import added_up, advise
 from app.policy.cpu_list import format_cpus
 from workers.affinity import core_order, should_pin, worker_count
@@ -46,6 +47,7 @@ class BatchRun:
         self._topology: Topology = read_topology()
         usable = worker_count(self._topology)
         self._workers = usable if options.settings.workers == "auto" else options.settings.workers
+        self._cache = options.cache_options(self._workers)
         self._folder = WorkFolder(plan.outputs)
         self._tally = Tally()
         self._started_at = datetime.now(UTC)
@@ -54,6 +56,8 @@ class BatchRun:
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
         options, plan = self._options, self._plan
+        if self._cache is not None:
+            open_folder(Path(self._cache.folder))
         done = self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed)
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
@@ -97,6 +101,7 @@ class BatchRun:
             str(self._folder.path),
             options.deny_private,
             self._plan.pages,
+            self._cache,
         )
         return Supervisor(
             begin,
@@ -178,6 +183,7 @@ class BatchRun:
             ],
             parent_peak_bytes=parent,
             child_peak_bytes=child,
+            cache=supervisor.cache if self._cache is not None else None,
         )
 
     def _write_summary(self, summary: Summary) -> None:

@@ -50,6 +50,7 @@ class _Row(msgspec.Struct, frozen=True):
     timing: Timing | None = None
     warc_id: str | None = None
     body_sha256: str | None = None
+    cache: str | None = None
 
 
 _row = msgspec.json.Decoder(_Row)
@@ -119,6 +120,7 @@ def _schema(arrow: Any) -> Any:
             ("timing", timing),
             ("warc_id", text),
             ("body_sha256", text),
+            ("cache", text),
         ]
     )
 
