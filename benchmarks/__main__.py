@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fetch, first_fetch, leaks, memory, start
+from benchmarks import cache, fetch, first_fetch, leaks, memory, start
 from benchmarks.cpu import benchmark as cpu
 
 BENCHMARKS = {
+    "cache": cache,
     "cpu": cpu,
     "fetch": fetch,
     "first-fetch": first_fetch,

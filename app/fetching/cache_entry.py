@@ -5,7 +5,8 @@ made of it later is what would have been made of it then: the decoded body, its 
 requests' own transport only the decoded body is there; the entry says so.
 
 A file is a mark, a checksum (CRC-32) of all that follows, the length of the description, the description, the body.
-What does not fit is no entry: so what a power failure left of a file does no harm.
+What does not fit is no entry: so what a power failure left of a file does no harm, nor does who reads while the
+description is replaced.
 """
 
 from __future__ import annotations
@@ -50,11 +51,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     body: bytes = b""
 
     def pieces(self) -> tuple[bytes, bytes, bytes]:
-        """The file's content."""
+        """The file's content: its beginning, the description, the body."""
         about = _encoder.encode(msgspec.structs.replace(self, body=b""))
         length = _LENGTH.pack(len(about))
         checksum = zlib.crc32(self.body, zlib.crc32(about, zlib.crc32(length)))
         return _BEGINNING.pack(_MARK, checksum) + length, about, self.body
+
+    def amendment(self, newer: Entry) -> bytes | None:
+        """What to put at the file's beginning so that it is `newer`'s, whose body is the same; None if it has to be
+        written anew.
+        """
+        beginning, about, _ = newer.pieces()
+        mine = _encoder.encode(msgspec.structs.replace(self, body=b""))
+        return beginning + about if self.name == newer.name and len(mine) == len(about) else None
 
 
 _encoder = msgspec.msgpack.Encoder()

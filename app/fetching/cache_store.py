@@ -101,6 +101,20 @@ class CacheStore:
         self._mind_limit()
         return True
 
+    def amend(self, name: str, beginning: bytes) -> bool:
+        """Put other bytes at the beginning of a file; whether they are there now."""
+        if not self._is_writing:
+            return False
+        try:
+            self._folder.amend(name, beginning)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._is_writing = False
+            self._complain("written", error)
+            return False
+        return True
+
     def remove(self, name: str) -> None:
         """Be rid of a file, if there is one."""
         try:

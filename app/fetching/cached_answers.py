@@ -59,6 +59,9 @@ class CachedAnswers:
         family = os.urandom(FAMILY_BYTES) if own is None else own.family
         head, body, is_decoded, protocol = material
         entry = Entry(name, family, variant, tuple(head), is_decoded, protocol, requested_s, terms, body)
+        older = found.entry
+        if older is not None and older.body is body and (amendment := older.amendment(entry)) is not None:
+            return self._store.amend(name, amendment)
         return self._store.write(name, entry.pieces())
 
     def forget(self, name: str) -> None:

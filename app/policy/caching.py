@@ -118,7 +118,7 @@ def _lifetime_s(status: int, headers: Headers, date_s: float, now_s: float) -> f
     told = parse_directives(headers.get("cache-control", ""))
     max_age = told.get("max-age")
     if max_age is not None:
-        return delta_s(max_age) or 0
+        return float(delta_s(max_age) or 0)
     expires = headers.get("expires")
     if expires is not None:
         expires_s = parse_http_date_s(expires, now_s)

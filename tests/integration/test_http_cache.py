@@ -128,6 +128,26 @@ def test_a_stale_answer_is_asked_about(engine: CachedEngine, origin: Origin) -> 
     assert engine.counts.revalidated == 1
 
 
+def test_what_is_confirmed_is_not_written_anew(engine: CachedEngine, origin: Origin, tmp_path: Path) -> None:
+    """Where only the headers' values differ: the file stays, and its beginning is another."""
+
+    def stored() -> tuple[int, bytes]:
+        (path,) = [each for each in tmp_path.glob("cache/v1/??/*") if each.is_file()]
+        return path.stat().st_ino, path.read_bytes()
+
+    url = origin.url(told("a", NEVER, TAG, "X-Own: 1", news=("X-Own: 2",)))
+    engine.fetch(url)
+    before = stored()
+    assert engine.fetch(url).headers["x-own"] == "2"
+    after = stored()
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+    longer = origin.url(told("a", NEVER, TAG, "X-Own: 1", news=("X-Own: 22",)))
+    for _ in range(2):
+        engine.fetch(longer)
+    assert engine.fetch(longer).headers["x-own"] == "22"
+
+
 def test_a_date_is_asked_by(engine: CachedEngine, origin: Origin) -> None:
     modified = formatdate(1_000_000_000, usegmt=True)
     url = origin.url(told("a", NEVER, f"Last-Modified: {modified}"))

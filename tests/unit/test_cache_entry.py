@@ -55,6 +55,23 @@ def test_what_is_broken_is_none(entry: Entry, data: Any) -> None:
     assert entry_of(harmed, entry.name) is None
 
 
+@given(ENTRIES, SECONDS, st.text(max_size=2), st.data())
+def test_a_description_takes_the_place_of_another(entry: Entry, at_s: float, protocol: str, data: Any) -> None:
+    newer = msgspec.structs.replace(entry, requested_s=at_s, protocol=protocol)
+    amendment = entry.amendment(newer)
+    whole = b"".join(entry.pieces())
+    if len(b"".join(newer.pieces())) != len(whole):
+        assert amendment is None
+        return
+    assert amendment is not None
+    assert entry_of(amendment + whole[len(amendment) :], entry.name) == newer
+    # Who reads in the midst of it sees one of both, or none.
+    cut = data.draw(st.integers(0, len(amendment)))
+    assert entry_of(amendment[:cut] + whole[cut:], entry.name) in (None, entry, newer)
+    other = msgspec.structs.replace(entry, body=entry.body + b"x")
+    assert entry_of(amendment + b"".join(other.pieces())[len(amendment) :], entry.name) is None, "another's body"
+
+
 @given(st.binary(max_size=100))
 def test_what_never_was_one_is_none(data: bytes) -> None:
     assert entry_of(data, "x") is None

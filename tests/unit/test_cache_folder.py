@@ -49,8 +49,14 @@ def test_written_and_removed(folder: CacheFolder) -> None:
     assert content(folder, name) == b"a" + b"bc" * 100_000
     folder.write(name, [b"d"])
     assert content(folder, name) == b"d"
+    folder.amend(name, b"")
+    folder.write(name, [b"abc"])
+    folder.amend(name, b"xy")
+    assert content(folder, name) == b"xyc"
     folder.remove(name)
     folder.remove(name)
+    with pytest.raises(FileNotFoundError):
+        folder.amend(name, b"x")
     assert content(folder, name) is None
 
 
