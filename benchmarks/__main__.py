@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fetch, first_fetch, leaks, memory, start
+from benchmarks import cache, fetch, first_fetch, leaks, memory, start
 from benchmarks.batch import benchmark as batch
 from benchmarks.cpu import benchmark as cpu
 
 BENCHMARKS = {
     "batch": batch,
+    "cache": cache,
     "cpu": cpu,
     "fetch": fetch,
     "first-fetch": first_fetch,

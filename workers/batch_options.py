@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 import msgspec
 
 from app.errors import SettingsError, UsageError
+from app.model.caching import CacheOptions
 from app.model.job import BodyForm
 from app.settings import Settings, variable_of
 from app.sources.source import Format
@@ -46,12 +48,28 @@ class BatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     deny_private: bool
     fresh: bool
+    cache: str | None
+    cache_size: int
     settings: Settings
 
     @property
     def to_sample(self) -> Sample | None:
         """What `sample` says."""
         return parse_sample(self.sample) if self.sample else None
+
+    def cache_options(self, workers: int) -> CacheOptions | None:
+        """What `cache` says, for so many workers."""
+        if self.cache is None:
+            return None
+        return CacheOptions(
+            folder=str(Path(self.cache).resolve()),
+            limit_bytes=self.cache_size,
+            writers=workers,
+            # What private addresses have answered is not for a run that must not contact them.
+            scope=f"public {self.settings.allow_private}" if self.deny_private else "",
+            # A failure that is asked for again is not to be found in the cache.
+            reuses_errors=self.retry_failed is None,
+        )
 
 
 def options_of(given: dict[str, Any]) -> BatchOptions:
@@ -188,6 +206,17 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option("--timing", is_flag=True, help="Put into the record where the time of the fetch went."),
     click.option("--header", "headers", multiple=True, metavar="K:V", help="Sent with every request; repeatable."),
+    click.option(
+        "--cache", metavar="DIR", help="Keep answers there, and take them from there as long as HTTP's rules allow."
+    ),
+    click.option(
+        "--cache-size",
+        type=click.IntRange(1_000_000),
+        default=1_000_000_000,
+        show_default=True,
+        metavar="BYTES",
+        help="Of --cache: what was not used for longest makes room.",
+    ),
     click.option(
         "--shard-size",
         type=click.IntRange(1, 100_000),

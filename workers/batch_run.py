@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.files.cache_folder import open_folder
 from app.policy.advice import added_up, advise
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
@@ -43,6 +44,7 @@ class BatchRun:
         self._how_to_go_on = how_to_go_on
         self._topology: Topology = read_topology()
         self._workers = workers_of(options, self._topology)
+        self._cache = options.cache_options(self._workers)
         self._folder = WorkFolder(plan.outputs)
         self._tally = Tally()
         self._shards: Shards
@@ -52,6 +54,8 @@ class BatchRun:
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
         options, plan = self._options, self._plan
+        if self._cache is not None:
+            open_folder(Path(self._cache.folder))
         done = self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed)
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
@@ -165,6 +169,7 @@ class BatchRun:
             parent_peak_bytes=parent,
             child_peak_bytes=child,
             duplicates=self._shards.duplicates,
+            cache=supervisor.cache if self._cache is not None else None,
         )
 
     def _write_summary(self, summary: Summary) -> None:

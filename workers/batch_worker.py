@@ -55,6 +55,7 @@ from workers.messages import (
     ToParent,
     Used,
     Want,
+    Warned,
     child_inbox,
     to_frame,
 )
@@ -103,7 +104,9 @@ class BatchWorker:
         configure(begin.settings.log_level)
         try:
             stages = load_stages(begin.stages, StageRules.of(begin.settings), import_paths=True)
-            engine = build_engine(begin.settings, _policy(begin))
+            engine = build_engine(
+                begin.settings, _policy(begin), cache=begin.cache, warn=lambda text: self._send(Warned(text))
+            )
         except UsageError as error:
             self._send(Refused(str(error)))
             return 0
@@ -133,8 +136,9 @@ class BatchWorker:
         for run in self._runs.values():
             run.close()
         self._send_count(0, tells_slowest=True)
-        if uses := engine.stage_uses():
-            self._send(Used(uses))
+        uses, cache = engine.stage_uses(), engine.cache_counts()
+        if uses or cache:
+            self._send(Used(uses, cache))
         _log.debug("this worker: %s", engine.counters())
         return self._verdict()
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from app.model.caching import CacheCounts, CacheOptions
 from app.model.job import FetchOptions
 from app.policy.advice import StageUse
 from app.policy.heaviest import Weighed
@@ -26,6 +27,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     folder      the job's work folder
     pages       what is kept of each page besides its record
     entry_form  what each line of a shard is: see app.sources.entry
+    cache       what the fetches go through first
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     folder: str
     deny_private: bool = False
     pages: PageOutputs = NO_PAGES
+    cache: CacheOptions | None = None
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):
@@ -109,9 +112,16 @@ class ShardDone(msgspec.Struct, frozen=True, tag=True):
 
 
 class Used(msgspec.Struct, frozen=True, tag=True):
-    """Child to parent, at its end: what each stage has used there."""
+    """Child to parent, at its end: what each stage has used there, and what has come of the cache."""
 
     uses: list[StageUse]
+    cache: CacheCounts | None = None
+
+
+class Warned(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: what a person should know, and the work goes on without. Said once, whoever says it first."""
+
+    text: str
 
 
 class Fault(msgspec.Struct, frozen=True, tag=True):
@@ -121,7 +131,7 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Begin | TakeShard | NoMoreShards | Drain
-ToParent = Ready | Refused | Want | Began | Count | ShardDone | Used | Fault
+ToParent = Ready | Refused | Want | Began | Count | ShardDone | Used | Warned | Fault
 
 M = TypeVar("M")
 

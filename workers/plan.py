@@ -126,9 +126,8 @@ def make_plan(options: BatchOptions) -> Plan:
 def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology) -> Begin:
     """What each child of a run in the work folder `folder` is told first."""
     # The children share each origin, and what the machine has besides their cores.
-    settings = msgspec.structs.replace(
-        options.settings, workers=workers_of(options, topology), wide_cpus=format_cpus(topology.allowed)
-    )
+    workers = workers_of(options, topology)
+    settings = msgspec.structs.replace(options.settings, workers=workers, wide_cpus=format_cpus(topology.allowed))
     return Begin(
         settings,
         plan.fetch,
@@ -138,6 +137,7 @@ def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology
         str(folder),
         options.deny_private,
         plan.pages,
+        options.cache_options(workers),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from app.model.caching import CacheCounts
+
 State = Literal["finished", "interrupted", "stopped"]
 
 _KIB = 1024
@@ -43,6 +45,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     started_at        ISO 8601, UTC
     worker_deaths     workers that died and were replaced
     slowest_origins   those that most of the time went to, most first (from a sketch: see app.policy.heaviest)
+    cache             what came of the cache in this run, in workers that ended in order; None without one
     *_peak_bytes      the most memory (RSS) that the parent, and any one of its children, had
     """
 
@@ -64,6 +67,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     parent_peak_bytes: int = 0
     child_peak_bytes: int = 0
     duplicates: int = 0
+    cache: CacheCounts | None = None
 
     def lines(self) -> list[str]:
         """The closing lines: how many, how fast, what went wrong how often, who was slow."""
@@ -78,6 +82,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             *([dropped] if self.duplicates else []),
             *(f"  {kind:<{width}}  {count:,}" for kind, count in self.kinds.items()),
         ]
+        if self.cache is not None:
+            lines.append(_cache_line(self.cache))
         # With one origin there is nothing to compare.
         if len(self.slowest_origins) > 1:
             lines.append("most time went to:")
@@ -89,6 +95,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SLOWEST_SHOWN = 3
+
+
+def _cache_line(cache: CacheCounts) -> str:
+    stale = f", {cache.stale:,} stale" if cache.stale else ""
+    return (
+        f"cache: {cache.hits:,} hit{'' if cache.hits == 1 else 's'}, {cache.revalidated:,} revalidated{stale},"
+        f" {cache.misses:,} fetched, {cache.stored:,} of them stored"
+    )
 
 
 def peak_bytes() -> tuple[int, int]:

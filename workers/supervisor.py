@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.model.caching import CacheCounts
 from app.policy.advice import StageUse
 from app.policy.sharding import Shard
 from app.settings import variable_of
@@ -35,6 +36,7 @@ from workers.messages import (
     ToParent,
     Used,
     Want,
+    Warned,
 )
 from workers.progress import Progress
 from workers.tally import Tally, WorkerState
@@ -99,6 +101,8 @@ class Supervisor:
         self._problem: PercoreError | None = None
         self.deaths = 0  # of children that were replaced
         self.uses: list[StageUse] = []  # what the stages have used in children that have ended in order
+        self.cache = CacheCounts()  # of these, too
+        self._warned: set[str] = set()  # what was said already
 
     def run(self) -> bool:
         """Work to the end; whether every shard is finished (False: stopped by signal).
@@ -179,8 +183,13 @@ class Supervisor:
                 self._blame.finished(number)
                 del child.shards[number]
                 child.begun.discard(number)
-            case Used(uses):
+            case Used(uses, cache):
                 self.uses += uses
+                self.cache = self.cache.plus(cache or CacheCounts())
+            case Warned(text):
+                if text not in self._warned:
+                    self._warned.add(text)
+                    self._progress.say(f"fetch-batch: {text}")
             case Refused(text):
                 self._stop_for(UsageError(text))
             case Fault(text):

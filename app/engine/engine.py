@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from app.cpu.statistics import SchedulerStatistics
+from app.engine.cached_pipeline import CachedPipeline
 from app.engine.crew import run_all
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.pipeline import KeepPage, Pipeline
 from app.engine.stage_runner import StageRunner
+from app.fetching.cache import HttpCache
 from app.fetching.curl_transport import TransportStatistics
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots, SlotStatistics
 from app.hub.clock import Clock
+from app.model.caching import CacheCounts
 from app.model.job import FetchOptions
 from app.model.outcome import Outcome
 from app.model.request import Entry
@@ -27,6 +31,7 @@ class Engine:
     """Runs requests on this process's hub. Safe to share among greenlets.
 
     concurrency  fetches in flight for one call of `run`
+    cache        what fetches go through first
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Engine:
         *,
         concurrency: int,
         clock: Clock | None = None,
+        cache: HttpCache | None = None,
     ) -> None:
         self._session = session
         self._slots = slots
@@ -45,6 +51,8 @@ class Engine:
         self._runner = runner
         self._concurrency = concurrency
         self._clock = clock or Clock()
+        self._cache = cache
+        self._pipeline: Callable[..., Pipeline] = Pipeline if cache is None else partial(CachedPipeline, cache)
 
     def run(
         self,
@@ -78,7 +86,7 @@ class Engine:
         overseer, keep_page  see Pipeline
         """
         concurrency = min(self._concurrency, at_once or self._concurrency)
-        pipeline = Pipeline(
+        pipeline = self._pipeline(
             self._session,
             self._slots,
             self._robots,
@@ -114,6 +122,10 @@ class Engine:
     def aside(self, function: Callable[..., Any], *args: Any) -> Any:
         """See app.sinks.page_sink.Aside. Yields to the hub."""
         return self._runner.aside(function, *args)
+
+    def cache_counts(self) -> CacheCounts | None:
+        """What has come of the cache so far; None without one."""
+        return None if self._cache is None else self._cache.counts
 
     def stage_uses(self) -> list[StageUse]:
         """What each stage has used on this hub since the beginning."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from gevent import GreenletExit
@@ -131,7 +132,7 @@ class Pipeline:
     def _keep(self, keep_page: KeepPage, page: Page, draft: _Draft) -> None:
         entry = draft.entry
         try:
-            draft.kept = keep_page(entry.index, page)
+            draft.kept |= keep_page(entry.index, page)
         except (OutputError, Draining):
             raise
         except Exception as error:
@@ -212,7 +213,7 @@ class _Draft:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.stages: dict[str, msgspec.Raw] = {}
-        self.kept: dict[str, str] = {}
+        self.kept: dict[str, Any] = {}  # fields of the record besides
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.

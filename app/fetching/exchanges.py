@@ -60,7 +60,8 @@ def _exchange(page: Any) -> Exchange:
         # requests' own transport keeps headers and the decoded body.
         head, body, coded = _decoded_head(page), page.body, False
     else:
-        head, coded = _head(answer.head)
+        # Of one from the cache, without what the cache has added.
+        head, coded = _head(page.__dict__.get("_archived_head", answer.head))
         body = answer.body
     return Exchange(
         url=target.url,

@@ -15,6 +15,7 @@ from typing import Any
 import certifi
 import gevent
 import requests
+from requests.cookies import extract_cookies_to_jar
 from urllib3.util.ssl_ import create_urllib3_context
 
 from app.errors import FetchError, InvalidRequest
@@ -51,8 +52,10 @@ class PlainFetcher:
             raise_known(error)
 
     def visit_after(self, page: Page) -> Visit:
-        """As CurlFetcher's; here every page has one."""
-        raise AssertionError("a page without a visit")
+        """As CurlFetcher's; of what this fetches, every page has one."""
+        visit = PlainVisit(self)
+        extract_cookies_to_jar(visit.cookies, page.request, page.raw)
+        return visit
 
 
 class PlainAdapter(DialingAdapter):

@@ -1,4 +1,5 @@
-"""Files that others wrote: compressed streams, WARC records. No network, no hub, nothing of requests.
+"""Files that others wrote: compressed streams, WARC records; and the cache's folder. No network, no hub, nothing of
+requests.
 
-Below `fetching`, since both read them: the sources in a batch's parent, and who processes a stored response in a child.
+Below `fetching`, since both use them: a batch's parent, and who fetches in a child.
 """

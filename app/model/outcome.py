@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from app.model.caching import CacheUse
 from app.model.timing import Timing
 
 
@@ -79,6 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     timing     of the final hop; only when asked for
     warc_id    WARC-Record-ID of the final response in the job's WARC; only where there is one, and a response came
     body_sha256  name of the decoded body in the job's body store, in hex; likewise
+    cache      what the job's cache had to do with the final response; only where there is one, and a response came
     """
 
     index: int
@@ -98,3 +100,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing | UnsetType = UNSET
     warc_id: str | UnsetType = UNSET
     body_sha256: str | UnsetType = UNSET
+    cache: CacheUse | UnsetType = UNSET

@@ -56,6 +56,7 @@ class _Row(msgspec.Struct, frozen=True):
     timing: Timing | None = None
     warc_id: str | None = None
     body_sha256: str | None = None
+    cache: str | None = None
 
 
 _row = msgspec.json.Decoder(_Row)
@@ -161,6 +162,7 @@ def _schema(arrow: Any) -> Any:
             ("timing", timing),
             ("warc_id", text),
             ("body_sha256", text),
+            ("cache", text),
         ]
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from app.model.caching import CacheUse
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.timing import Timing
 
@@ -47,6 +48,7 @@ def outcomes(index: int) -> st.SearchStrategy[Outcome]:
         timing=UNSET | TIMINGS,
         warc_id=UNSET | st.uuids().map(lambda identifier: identifier.urn),
         body_sha256=UNSET | st.just("0" * 64),
+        cache=UNSET | st.sampled_from(CacheUse),
     )
 
 

@@ -9,7 +9,7 @@ lie about lengths or to put a NUL into a header. Standard library only. In a tes
 
 By hand: `python -m tests.support.origin --port 9000`, or `--list` for all faults.
 
-    answers, redirects, broken   the faults, each a small function: **add yours there**
+    answers, redirects, broken, caching   the faults, each a small function: **add yours there**
     registry                     `@fault("name")`: how a path finds its function
     exchange                     one request and the raw means to answer it
     state                        what the server remembers: counts, hits, gates, keys

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 
-from tests.support.origin import answers, broken, redirects  # noqa: F401  (importing them fills the registry)
+from tests.support.origin import answers, broken, caching, redirects  # noqa: F401  (importing them fills the registry)
 from tests.support.origin.control import answer_control, is_control
 from tests.support.origin.exchange import Asked, BadRequest, Exchange, parse_head, read_body
 from tests.support.origin.registry import BadCall, find_fault
