@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import fetch, first_fetch, leaks, memory, start
 from benchmarks.cpu import benchmark as cpu
+from benchmarks.stops import benchmark as stops
 
 BENCHMARKS = {
     "cpu": cpu,
@@ -23,6 +24,7 @@ BENCHMARKS = {
     "leaks": leaks,
     "memory": memory,
     "start": start,
+    "stops": stops,
 }
 _INTERRUPTED = 130
 

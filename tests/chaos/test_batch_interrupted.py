@@ -114,6 +114,33 @@ def test_ctrl_c_three_times_ends_a_stage_that_never_does(origin: Origin, tmp_pat
         assert process.wait() == 130
 
 
+def test_ctrl_c_twice_ends_native_code_that_never_looks_up(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    arguments = ["--stage", "tests.support.stages:hold_the_gil", "--workers", "1", "--drain-timeout", "3600"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        wait_until(lambda: origin.counts().total == 1, "the page is fetched")
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+
+
+def test_a_child_that_is_still_importing_is_not_waited_for(origin: Origin, tmp_path: Path) -> None:
+    """It hears nothing, and has nothing in hand: the drain limit is for those that have."""
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    imports = tmp_path / "imports"
+    arguments = [source, "-o", tmp_path / "out.jsonl", "--stage", "tests.support.waits_at_import:nothing"]
+    with running_batch(*arguments, "--drain-timeout", "3600", WAITS_AT_IMPORT=str(imports)) as process:
+        wait_until(imports.exists, "a child imports")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "nothing is lost" in process.stderr
+    assert run_batch(*arguments)[0] == 0
+    assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0]
+
+
 def test_ctrl_c_drains_and_the_same_command_goes_on(origin: Origin, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     arguments = [source, "-o", output, "--workers", "1", "--concurrency", "10", "--drain-timeout", "3600"]
