@@ -134,7 +134,11 @@ class Supervisor:
 
     def _spawn(self) -> None:
         core = choose_core(self._cores, (child.core for child in self._children)) if self._cores else None
-        child = Child(core, self._wide)
+        try:
+            child = Child(core, self._wide)
+        except OSError as error:
+            self._stop_for(PercoreError(f"can't start a worker: {error.strerror}"))
+            return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._bury(child))

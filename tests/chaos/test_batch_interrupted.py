@@ -14,7 +14,7 @@ import pytest
 from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
 from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
-from tests.support.processes import HANG_GUARD_S, running_process, wait_until
+from tests.support.processes import HANG_GUARD_S, limit_files, running_process, wait_until
 
 COUNT = 120
 
@@ -268,6 +268,22 @@ def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: P
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 0
     assert_whole(tmp_path / "out.jsonl")
+
+
+def test_a_child_that_can_not_be_replaced_ends_the_run(origin: Origin, source: Path, tmp_path: Path) -> None:
+    """The parent has no descriptors left."""
+    output = tmp_path / "out.jsonl"
+    with running_batch(source, "-o", output, "--workers", "2") as process:
+        origin.wait_waiting("held", n=8)
+        limit_files(process.pid, 3)
+        os.kill(children_of(process.pid)[0], signal.SIGKILL)
+        assert process.wait() == 3
+        assert "can't start a worker: Too many open files" in process.stderr
+        assert "Traceback" not in process.stderr
+        assert process.session() == []
+    origin.open("held")
+    assert run_batch(source, "-o", output)[0] == 0
+    assert_whole(output)
 
 
 def test_nohup_is_respected(origin: Origin, source: Path, tmp_path: Path) -> None:

@@ -29,19 +29,18 @@ _DELAY_AT_MOST_S = 0.05
 _GATE_BYTES = 2_000
 
 
-def wait_for_a_moment(chance: random.Random, origin: Origin, process: Running) -> None:
+def wait_for_a_moment(chance: random.Random, origin: Origin, process: Running, acknowledged: Acknowledged) -> None:
     """For one kill in four some time that it takes to begin, for the others so many more requests that all kills
-    together come while the list is fetched; the rest of it goes to what is killed.
+    together come while the list is fetched.
     """
-    until = origin.counts().total + chance.randint(0, 2 * URLS // KILLS)
+    until = origin.counts().total + chance.randint(0, URLS // KILLS)
     if chance.random() < 0.25:
         time.sleep(chance.uniform(0.0, 0.5))  # the moment, not a hope
         return
 
     def has_come() -> bool:
-        counts = origin.counts()
-        is_at_the_end = counts.in_flight == counts.most_in_flight_by_path.get("/gate/held", 0) == 1
-        return counts.total >= until or is_at_the_end or process.returncode is not None
+        is_over = process.returncode is not None or len(acknowledged.look()) >= URLS - 1
+        return is_over or origin.counts().total >= until
 
     wait_until(has_come, "as many requests as that")
     time.sleep(chance.uniform(0.0, _DELAY_AT_MOST_S))
@@ -79,7 +78,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         while killed.total() < KILLS:
             with running_batch(*arguments) as process:
                 while process.returncode is None and killed.total() < KILLS:
-                    wait_for_a_moment(chance, origin, process)
+                    wait_for_a_moment(chance, origin, process, acknowledged)
                     acknowledged.look()
                     if process.returncode is None:
                         had.append(len(acknowledged))

@@ -36,6 +36,7 @@ class Acknowledged:
         self._origin = origin
         self._paths = paths
         self._asked: dict[int, int] = {}
+        self._read: dict[Path, tuple[int, set[int]]] = {}  # size and indexes; a file of that name only grows, or goes
 
     def __len__(self) -> int:
         return len(self._asked)
@@ -61,12 +62,15 @@ class Acknowledged:
         assert not again, f"{len(again)} had their record, and were fetched again: {again[:10]}"
 
     def _found(self) -> set[int]:
-        found = set()
+        found: set[int] = set()
         for path in self._work.glob("*/*.jsonl"):
             with contextlib.suppress(FileNotFoundError):  # a part becomes a shard as we look
-                for line in path.read_bytes().splitlines(keepends=True):
-                    if line.endswith(b"\n"):
-                        found.add(_decoder.decode(line).index)
+                size_bytes, indexes = self._read.get(path, (-1, set()))
+                if path.stat().st_size != size_bytes:
+                    lines = path.read_bytes()
+                    indexes = {_decoder.decode(line).index for line in lines.splitlines(True) if line.endswith(b"\n")}
+                    self._read[path] = len(lines), indexes
+                found |= indexes
         return found
 
 
