@@ -40,10 +40,15 @@ def main() -> None:
 
     from workers.batch_worker import BatchWorker
     from workers.black_box import BlackBox
+    from workers.drain import leave
 
     box = BlackBox(black_box)
     box.write_stacks()
-    sys.exit(BatchWorker(descriptor, box).run())
+    worker = BatchWorker(descriptor, box)
+    status = worker.run()
+    if worker.is_draining:
+        leave(status)
+    sys.exit(status)
 
 
 def _die_with(parent: int) -> None:

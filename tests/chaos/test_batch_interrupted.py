@@ -14,7 +14,7 @@ import pytest
 from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
 from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
-from tests.support.processes import HANG_GUARD_S, limit_files, running_process, wait_until
+from tests.support.processes import HANG_GUARD_S, ROOT, limit_files, running_process, wait_until
 
 COUNT = 120
 
@@ -139,6 +139,35 @@ def test_a_child_that_is_still_importing_is_not_waited_for(origin: Origin, tmp_p
         assert "nothing is lost" in process.stderr
     assert run_batch(*arguments)[0] == 0
     assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0]
+
+
+def test_ctrl_c_while_it_is_being_imported_says_nothing(tmp_path: Path) -> None:
+    """Of a package that it imports early: there is nobody yet who could catch the signal."""
+    begun = tmp_path / "begun"
+    (tmp_path / "click.py").write_text(
+        f"import pathlib, signal\npathlib.Path({str(begun)!r}).touch()\nsignal.pause()\n"
+    )
+    with running_batch("urls.txt", "-o", "out.jsonl", PYTHONPATH=str(tmp_path)) as process:
+        wait_until(begun.exists, "it imports")
+        process.signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
+        assert process.stderr == ""
+
+
+def test_what_a_stage_has_left_for_the_end_is_done_when_it_drains(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n{origin.url('/gate/held')}\n")
+    (tmp_path / "ending.py").write_text(
+        "import atexit, pathlib\n"
+        "atexit.register(lambda: print('all done', flush=False))\n"
+        "def stage(page):\n    return 1\n"
+    )
+    arguments = ["--stage", "ending:stage", "--workers", "1", "--drain-timeout", "0"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments, cwd=tmp_path, PYTHONPATH=str(ROOT)) as process:
+        origin.wait_waiting("held", n=1)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "all done" in process.stderr
 
 
 def test_ctrl_c_drains_and_the_same_command_goes_on(origin: Origin, source: Path, tmp_path: Path) -> None:

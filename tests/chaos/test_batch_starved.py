@@ -76,7 +76,7 @@ class Starving:
     def end(self, process: Running, lacking: str, statuses: Sequence[int] = (3,)) -> str:
         """Wait for the end that what is lacking brings, or stop it if it does without; what came."""
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: process.returncode is not None or self._is_at_the_end(), "it meets what is lacking")
+            wait_until(lambda: self._is_over(process), "it meets what is lacking")
         process.signal(signal.SIGINT)
         status = process.wait()
         assert "Traceback" not in process.stderr, process.stderr
@@ -107,12 +107,13 @@ class Starving:
         assert_all_right(self._output, [*range(URLS - 1), _GATE_BYTES])
 
     def _has_come(self, until: int, process: Running) -> bool:
-        counts = self._origin.counts()
-        is_over = process.returncode is not None or (counts.in_flight == 1 and self._is_at_the_end())
-        return is_over or counts.total >= until
+        return self._origin.counts().total >= until or self._is_over(process)
 
-    def _is_at_the_end(self) -> bool:
-        return len(self._acknowledged.look()) >= URLS - 1
+    def _is_over(self, process: Running) -> bool:
+        """Whether it has ended, or waits at the gate with nothing else left to do."""
+        if process.returncode is not None:
+            return True
+        return self._origin.counts().in_flight == 1 and len(self._acknowledged.look()) >= URLS - 1
 
 
 @pytest.fixture
