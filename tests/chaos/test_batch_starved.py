@@ -33,6 +33,10 @@ SEED = int(os.environ.get("PERCORE_CHAOS_SEED", "1"))
 _DELAY_AT_MOST_S = 0.05
 _GATE_BYTES = 2_000
 
+# Requests in which several shards are begun and finished.
+_SHARD_SIZE = 50
+_SHARDS_SOON = 4 * _SHARD_SIZE
+
 pytestmark = pytest.mark.timeout(120 + 15 * FAULTS)
 
 
@@ -56,7 +60,7 @@ class Starving:
         self._output = outside / "out.jsonl"
         self._command = [
             *(*enter, *COMMAND, str(source), "-o", str(folder / "out.jsonl"), "--progress", "none"),
-            *("--stage", "sha256", "--shard-size", "50", "--workers", "2", "--drain-timeout", "0"),
+            *("--stage", "sha256", "--shard-size", f"{_SHARD_SIZE}", "--workers", "2", "--drain-timeout", "0"),
         ]
         self.work = outside / "out.jsonl.percore"
         self._acknowledged = Acknowledged(self.work, origin, self._paths)
@@ -75,8 +79,9 @@ class Starving:
 
     def end(self, process: Running, lacking: str, statuses: Sequence[int] = (3,)) -> str:
         """Wait for the end that what is lacking brings, or stop it if it does without; what came."""
+        until = self._origin.counts().total + _SHARDS_SOON
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self._is_over(process), "it meets what is lacking")
+            wait_until(lambda: self._has_come(until, process), "it meets what is lacking")
         process.signal(signal.SIGINT)
         status = process.wait()
         assert "Traceback" not in process.stderr, process.stderr
