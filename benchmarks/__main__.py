@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import cache, fetch, first_fetch, leaks, memory, start
 from benchmarks.batch import benchmark as batch
 from benchmarks.cpu import benchmark as cpu
+from benchmarks.stops import benchmark as stops
 
 BENCHMARKS = {
     "batch": batch,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "leaks": leaks,
     "memory": memory,
     "start": start,
+    "stops": stops,
 }
 _INTERRUPTED = 130
 

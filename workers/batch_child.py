@@ -42,8 +42,13 @@ def main() -> None:
     sys.path.append(os.getcwd())
 
     from workers.batch_worker import BatchWorker
+    from workers.drain import leave
 
-    sys.exit(BatchWorker(descriptor, box).run())
+    worker = BatchWorker(descriptor, box)
+    status = worker.run()
+    if worker.is_draining:
+        leave(status)
+    sys.exit(status)
 
 
 def _die_with(parent: int) -> None:

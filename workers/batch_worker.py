@@ -96,6 +96,11 @@ class BatchWorker:
         self._overseer: BatchOverseer
         self._recorder: gevent.Greenlet[..., None]
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the parent has asked to take no more."""
+        return self._draining.is_set()
+
     def run(self) -> int:
         """Work until the job is over; the process's exit status. Yields to the hub."""
         gevent.spawn(self._read)

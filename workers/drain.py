@@ -9,9 +9,14 @@ A signal only raises the step; the loop that waits on `fileno()` wakes up and ac
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import socket
+import sys
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 STEP_DRAIN = 1
 STEP_CANCEL = 2
@@ -60,3 +65,15 @@ class StopSignals:
             self.step = min(self.step + 1, STEP_KILL)
         else:
             self.step = max(self.step, STEP_DRAIN)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process after what was registered to be done then, and without taking the interpreter apart.
+
+    That takes 30 ms of CPU in a parent, and 80 in a child, one after the other; who pressed ctrl-C would wait for both.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody is there to read
+            stream.flush()
+    os._exit(status)

@@ -5,6 +5,12 @@ Exit: 0 done, 1 done with failed records, 2 usage, 3 the machine refused (a full
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until all below is imported, ctrl-C ends us at once and without a word: there is nobody yet to catch it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import os
 import shlex
 import sys
@@ -16,6 +22,7 @@ import click
 from app.errors import PercoreError, UsageError
 from workers.batch_options import BatchCommand, batch_options, options_of
 from workers.batch_run import EXIT_INTERRUPTED, BatchRun
+from workers.drain import leave
 from workers.plan import make_plan
 
 EXIT_USAGE = 2
@@ -52,6 +59,8 @@ def command(**given: Any) -> int:
 
 def main() -> NoReturn:
     """Run the command; every mistake in its use is one clear line."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = command.main(prog_name=_name(), standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -64,6 +73,8 @@ def main() -> NoReturn:
         status = _complain(f"{error}; what was written is whole, and the same command goes on from there", EXIT_FAULT)
     except click.Abort:
         status = EXIT_INTERRUPTED
+    if status == EXIT_INTERRUPTED:
+        leave(status)
     sys.exit(status)
 
 

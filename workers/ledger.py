@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.errors import OutputError
 from app.sinks.jsonl import Kinds, count_kinds
 from workers.layout import LEDGER, shard_path
 
@@ -29,13 +30,19 @@ _decoder = msgspec.json.Decoder(_Note)
 
 
 class Ledger:
-    """The ledger of the work folder `folder`. `note` and `finished` may be called by different threads."""
+    """The ledger of the work folder `folder`. `note` and `finished` may be called by different threads.
+
+    Raises OutputError when the file system refuses.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / LEDGER
         self._notes = self._read()
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise OutputError(f"can't open {self._path}: {error.strerror}") from error
 
     def note(self, number: int, kinds: Mapping[str, int]) -> None:
         """Shard `number` is finished, and its file in place."""

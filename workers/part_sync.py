@@ -35,12 +35,17 @@ class PartSync:
 
     def flush(self) -> None:
         """Flush once, now. Yields to the hub until it is done; raises OutputError."""
-        descriptors = [part.duplicate() for part in self._parts()]
+        descriptors: list[int] = []
+        try:
+            descriptors.extend(part.duplicate() for part in self._parts())
+        except OSError as error:
+            _close(descriptors)
+            raise _refused(error) from error
         if not descriptors:
             return
-        error = gevent.get_hub().threadpool.apply(_flush, (descriptors,))
-        if error is not None:
-            raise OutputError(f"can't flush records to the disk: {error.strerror}") from error
+        refusal = gevent.get_hub().threadpool.apply(_flush, (descriptors,))
+        if refusal is not None:
+            raise _refused(refusal) from refusal
         _log.debug("%d parts are on the disk", len(descriptors))
 
 
@@ -55,3 +60,12 @@ def _flush(descriptors: list[int]) -> OSError | None:
         finally:
             os.close(descriptor)
     return found
+
+
+def _refused(error: OSError) -> OutputError:
+    return OutputError(f"can't flush records to the disk: {error.strerror}")
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -108,6 +108,9 @@ def _cache_line(cache: CacheCounts) -> str:
 def peak_bytes() -> tuple[int, int]:
     """The most memory that this process has had, and that any child which has ended has had."""
     # getrusage(2) would count what our caller had before it became us; VmHWM (proc(5)) begins with this program.
-    status = Path("/proc/self/status").read_text()
-    own = int(status.partition("VmHWM:")[2].split()[0])
+    try:
+        own = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+    except OSError:
+        # No descriptor is left: why the run has ended is to be told, not this.
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return own * _KIB, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _KIB

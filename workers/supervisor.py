@@ -52,8 +52,11 @@ _LEAD = 2
 # How often children are looked at that say nothing.
 _LOOK_EVERY_S = 0.5
 
-# Children answer Drain by themselves at its limit; only one that is stuck is ended from here.
-_DRAIN_GRACE_S = 0.5
+# Children answer Drain by themselves at its limit; only one that is stuck is ended from here. A person who has asked
+# twice waits for no other; a fault is to be told by who met it.
+_DRAIN_GRACE_S = 0.3
+_CANCEL_GRACE_S = 0.15
+_FAULT_GRACE_S = 0.5
 
 
 class Supervisor:
@@ -138,7 +141,11 @@ class Supervisor:
 
     def _spawn(self) -> None:
         core = choose_core(self._cores, (child.core for child in self._children)) if self._cores else None
-        child = Child(core, self._wide)
+        try:
+            child = Child(core, self._wide)
+        except OSError as error:
+            self._stop_for(PercoreError(f"can't start a worker: {error.strerror}"))
+            return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._bury(child))
@@ -350,27 +357,30 @@ class Supervisor:
                 f"fetch-batch: draining: what is in flight may end within {self._drain_limit_s:g} s; "
                 "ctrl-C again lets go of it"
             )
-            self._drain(self._drain_limit_s, now_s)
+            self._drain(self._drain_limit_s, now_s, _DRAIN_GRACE_S)
         elif step == STEP_CANCEL:
             self._progress.say("fetch-batch: letting go of what is in flight")
-            self._drain(0.0, now_s)
+            self._drain(0.0, now_s, _CANCEL_GRACE_S)
         else:
             for child in self._children:
                 child.kill()
             self._kill_at_s = None
         self._step = step
 
-    def _drain(self, limit_s: float, now_s: float) -> None:
+    def _drain(self, limit_s: float, now_s: float, grace_s: float) -> None:
         for child in self._children:
             child.send(Drain(limit_s))
-        kill_at_s = now_s + limit_s + _DRAIN_GRACE_S
+            if not child.is_ready:
+                # It hears nothing before it has imported all, and has nothing in hand that it could lose.
+                child.kill()
+        kill_at_s = now_s + limit_s + grace_s
         self._kill_at_s = kill_at_s if self._kill_at_s is None else min(self._kill_at_s, kill_at_s)
 
     def _stop_for(self, problem: PercoreError) -> None:
         """Go no further, because of `problem`; the first one counts."""
         if self._problem is None:
             self._problem = problem
-            self._drain(0.0, time.monotonic())
+            self._drain(0.0, time.monotonic(), _FAULT_GRACE_S)
 
     def _patience_s(self) -> float:
         """How long the loop may wait for something to happen."""

@@ -188,12 +188,17 @@ def brief_record(index: int, kind: str, warc_id: UUID | None) -> Stored:
 
 
 def count_kinds(path: Path) -> Kinds | None:
-    """Counts of the records in a finished file; None when there is no such file, or it is spoiled, or it has none."""
+    """Counts of the records in a finished file; None when there is no such file, or it is spoiled, or it has none.
+
+    Raises OutputError when it can't be read.
+    """
     try:
         with open(path, "rb") as file:
             return Counter(_kind(_brief.decode(line).error) for line in file) or None
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+    except OSError as error:
+        raise OutputError(f"can't read {path}: {error.strerror}") from error
 
 
 def concatenate(parts: Iterator[Path], path: Path) -> None:

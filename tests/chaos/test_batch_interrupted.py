@@ -14,7 +14,7 @@ import pytest
 from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
 from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
-from tests.support.processes import HANG_GUARD_S, running_process, wait_until
+from tests.support.processes import HANG_GUARD_S, ROOT, limit_files, running_process, wait_until
 
 COUNT = 120
 
@@ -112,6 +112,62 @@ def test_ctrl_c_three_times_ends_a_stage_that_never_does(origin: Origin, tmp_pat
         process.wait_for_line("letting go")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
+
+
+def test_ctrl_c_twice_ends_native_code_that_never_looks_up(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    arguments = ["--stage", "tests.support.stages:hold_the_gil", "--workers", "1", "--drain-timeout", "3600"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        wait_until(lambda: origin.counts().total == 1, "the page is fetched")
+        process.signal(signal.SIGINT)
+        process.wait_for_line("draining")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+
+
+def test_a_child_that_is_still_importing_is_not_waited_for(origin: Origin, tmp_path: Path) -> None:
+    """It hears nothing, and has nothing in hand: the drain limit is for those that have."""
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n")
+    imports = tmp_path / "imports"
+    arguments = [source, "-o", tmp_path / "out.jsonl", "--stage", "tests.support.waits_at_import:nothing"]
+    with running_batch(*arguments, "--drain-timeout", "3600", WAITS_AT_IMPORT=str(imports)) as process:
+        wait_until(imports.exists, "a child imports")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "nothing is lost" in process.stderr
+    assert run_batch(*arguments)[0] == 0
+    assert [record["index"] for record in records(tmp_path / "out.jsonl")] == [0]
+
+
+def test_ctrl_c_while_it_is_being_imported_says_nothing(tmp_path: Path) -> None:
+    """Of a package that it imports early: there is nobody yet who could catch the signal."""
+    begun = tmp_path / "begun"
+    (tmp_path / "click.py").write_text(
+        f"import pathlib, signal\npathlib.Path({str(begun)!r}).touch()\nsignal.pause()\n"
+    )
+    with running_batch("urls.txt", "-o", "out.jsonl", PYTHONPATH=str(tmp_path)) as process:
+        wait_until(begun.exists, "it imports")
+        process.signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
+        assert process.stderr == ""
+
+
+def test_what_a_stage_has_left_for_the_end_is_done_when_it_drains(origin: Origin, tmp_path: Path) -> None:
+    source = tmp_path / "urls.txt"
+    source.write_text(f"{origin.url('/ok')}\n{origin.url('/gate/held')}\n")
+    (tmp_path / "ending.py").write_text(
+        "import atexit, pathlib\n"
+        "atexit.register(lambda: print('all done', flush=False))\n"
+        "def stage(page):\n    return 1\n"
+    )
+    arguments = ["--stage", "ending:stage", "--workers", "1", "--drain-timeout", "0"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments, cwd=tmp_path, PYTHONPATH=str(ROOT)) as process:
+        origin.wait_waiting("held", n=1)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "all done" in process.stderr
 
 
 def test_ctrl_c_drains_and_the_same_command_goes_on(origin: Origin, source: Path, tmp_path: Path) -> None:
@@ -241,6 +297,22 @@ def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: P
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 0
     assert_whole(tmp_path / "out.jsonl")
+
+
+def test_a_child_that_can_not_be_replaced_ends_the_run(origin: Origin, source: Path, tmp_path: Path) -> None:
+    """The parent has no descriptors left."""
+    output = tmp_path / "out.jsonl"
+    with running_batch(source, "-o", output, "--workers", "2") as process:
+        origin.wait_waiting("held", n=8)
+        limit_files(process.pid, 3)
+        os.kill(children_of(process.pid)[0], signal.SIGKILL)
+        assert process.wait() == 3
+        assert "can't start a worker: Too many open files" in process.stderr
+        assert "Traceback" not in process.stderr
+        assert process.session() == []
+    origin.open("held")
+    assert run_batch(source, "-o", output)[0] == 0
+    assert_whole(output)
 
 
 def test_nohup_is_respected(origin: Origin, source: Path, tmp_path: Path) -> None:

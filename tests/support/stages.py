@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -40,6 +41,11 @@ def spin(page: Page) -> None:
     """Computes for ever, in Python, and never lets the hub turn."""
     while True:
         pass
+
+
+def hold_the_gil(page: Page) -> None:
+    """Native code for hours: no signal's handler runs meanwhile, and no slice ends."""
+    all(itertools.repeat(True))
 
 
 def leave(page: Page) -> None:

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -100,9 +101,16 @@ class Screen:
 class Terminal:
     """A process on a terminal of its own, which is its session's controlling one. Started by `running_on_terminal`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int, columns: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        master: int,
+        columns: int,
+        see: Callable[[bytes, float], object] = lambda data, now_s: None,
+    ) -> None:
         self.process = process
         self._master = master
+        self._see = see
         self._screen = Screen(columns)
         self._lock = threading.Lock()
         self._is_over = threading.Event()
@@ -171,6 +179,7 @@ class Terminal:
                 if not select.select([self._master], [], [], 0.05)[0]:
                     continue
                 data = os.read(self._master, 65_536)
+                self._see(data, time.monotonic())
                 rest += data
                 # Not in the middle of a sequence or a character.
                 end = max(rest.rfind(b"\n"), rest.rfind(b"J")) + 1
@@ -183,9 +192,17 @@ class Terminal:
 
 @contextlib.contextmanager
 def running_on_terminal(
-    command: Sequence[str | Path], *, columns: int = 100, rows: int = 24, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    columns: int = 100,
+    rows: int = 24,
+    env: Mapping[str, str] | None = None,
+    see: Callable[[bytes, float], object] = lambda data, now_s: None,
 ) -> Iterator[Terminal]:
-    """Start it there and, whatever happens, end its whole session afterwards."""
+    """Start it there and, whatever happens, end its whole session afterwards.
+
+    see  called in a thread with each piece that comes from the process, and the monotonic moment at which it was read
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     # setsid --ctty makes the terminal the controlling one, so that ctrl-C and a hang-up are signals.
@@ -198,7 +215,7 @@ def running_on_terminal(
         env=os.environ | {"TERM": "xterm-256color"} | dict(env or {}),
     )
     os.close(slave)
-    terminal = Terminal(process, master, columns)
+    terminal = Terminal(process, master, columns, see)
     try:
         yield terminal
     finally:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import OutputError
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.sinks.record import encode_record
 from workers.layout import LEDGER, shard_path
@@ -56,3 +57,8 @@ def test_the_last_note_counts(shard: Path, tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes() * 2)
     ledger.note(7, {"ok": 10})
     assert Ledger(tmp_path).finished(7) == {"ok": 10}
+
+
+def test_a_ledger_that_can_not_be_opened_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="can't open"):
+        Ledger(tmp_path / "none")

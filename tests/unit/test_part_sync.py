@@ -54,6 +54,29 @@ def test_a_disk_that_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     part.close()
 
 
+def test_no_descriptor_left_is_said_and_costs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [JsonlPart(tmp_path / "one"), JsonlPart(tmp_path / "two")]
+    made: list[int] = []
+    closed: list[int] = []
+    duplicate, close = os.dup, os.close
+
+    def dup(descriptor: int) -> int:
+        if made:
+            raise OSError(24, "Too many open files")
+        made.append(duplicate(descriptor))
+        return made[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", dup)
+        patch.setattr(os, "close", closed.append)
+        with pytest.raises(OutputError, match="Too many open files"):
+            PartSync(lambda: parts).flush()
+        assert made == closed != []
+    close(made[0])
+    for part in parts:
+        part.close()
+
+
 def test_nothing_new_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("flushed"))
     PartSync(list).flush()

@@ -79,6 +79,8 @@ def test_concatenate(tmp_path: Path) -> None:
     concatenate((tmp_path / name for name in "abc"), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "1\n2\n3\n"
     assert count_kinds(tmp_path / "a") is None, "these are no records"
+    with pytest.raises(OutputError, match="can't read"):
+        count_kinds(tmp_path)
     with pytest.raises(OutputError):
         concatenate((tmp_path / name for name in "ax"), tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "out"]

@@ -94,17 +94,17 @@ async def no_content_length(exchange: Exchange, length_bytes: int = DEFAULT_BYTE
 
 
 @fault("delay")
-async def delay(exchange: Exchange, seconds: float) -> None:
+async def delay(exchange: Exchange, seconds: float, length_bytes: int = DEFAULT_BYTES) -> None:
     """Nothing for that long, then as `ok`."""
     await asyncio.sleep(seconds)
-    await ok(exchange)
+    await ok(exchange, length_bytes)
 
 
 @fault("gate")
-async def gate(exchange: Exchange, name: str) -> None:
+async def gate(exchange: Exchange, name: str, length_bytes: int = DEFAULT_BYTES) -> None:
     """Nothing until somebody POSTs /_open/NAME, then as `ok`: orders events without any sleeping."""
     await exchange.state.gate(name).wait_open()
-    await ok(exchange)
+    await ok(exchange, length_bytes)
 
 
 @fault("stage")
