@@ -18,6 +18,7 @@ The law:
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dis import opmap
@@ -38,6 +39,12 @@ _RETRY_S = 0.0001
 _BETWEEN = frozenset(
     code for name, code in opmap.items() if name in ("RESUME", "JUMP_BACKWARD") or name.startswith("POP_JUMP_BACKWARD_")
 )
+
+# CPython 3.11 makes one instruction of a comparison of numbers or texts and the jump after it (COMPARE_OP_INT_JUMP and
+# its like), and looks for signals at its end. An instruction has 2 bytes, and so has each of the two cache entries.
+_COMPARE = opmap["COMPARE_OP"]
+_AFTER_COMPARE = 2 + 2 * 2 if sys.version_info < (3, 12) else 0
+_JUMPS = frozenset(code for name, code in opmap.items() if name.startswith("POP_JUMP_"))
 
 # A C function that goes on and on looking for signals (re, big integers) is left, too. So many calls from one place,
 # each so soon after the one before, and no Python code run in between, come from no stream's system call.
@@ -223,7 +230,12 @@ class Preemption:
 
 
 def _is_between_instructions(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_code.co_code[frame.f_lasti] in _BETWEEN
+    if frame is None:
+        return False
+    codes, at = frame.f_code.co_code, frame.f_lasti
+    if codes[at] in _BETWEEN:
+        return True
+    return bool(_AFTER_COMPARE) and codes[at] == _COMPARE and codes[at + _AFTER_COMPARE] in _JUMPS
 
 
 def _place(frame: FrameType | None) -> tuple[int, int]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from struct import unpack
+from typing import Any
 
 import gevent
 import pytest
@@ -57,6 +58,25 @@ def test_a_loop_without_any_call_is_preempted(scheduler: Scheduler) -> None:
         is_over = True
 
     run_both(scheduler, waits_and_never_yields, ends_it)
+    assert scheduler.statistics().forced > 0
+
+
+@pytest.mark.parametrize(("before", "after", "limit"), [(0.0, 2.0, 1.0), (0, 2, 1), ("a", "c", "b")])
+def test_a_loop_that_only_calls_and_compares_is_preempted(
+    scheduler: Scheduler, before: Any, after: Any, limit: Any
+) -> None:
+    """CPython 3.11 makes one instruction of the comparison and the jump, once the function was called often."""
+    state = [after]
+    get = state.__getitem__
+
+    def waits() -> None:
+        while get(0) < limit:
+            pass
+
+    for _ in range(20):
+        waits()
+    state[0] = before
+    run_both(scheduler, waits, lambda: state.__setitem__(0, after))
     assert scheduler.statistics().forced > 0
 
 
