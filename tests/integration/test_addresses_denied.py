@@ -85,7 +85,8 @@ monkey.patch_all()
 import sys
 from functools import partial
 from app.errors import FetchError
-from app.fetching import Session, curl_transport, dialing, per_hub
+from app.fetching import Session, curl_transport, dialing
+from app.hub import per_hub
 from app.policy.addresses import AddressPolicy, parse_allowed
 
 answers = iter([["127.0.0.2"], ["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["127.0.0.2"]])

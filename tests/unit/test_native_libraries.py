@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import gevent
 import pytest
@@ -14,7 +15,7 @@ from app.cpu import wide_mask
 from app.cpu.native_libraries import set_thread_counts, widen_native_threads
 from app.cpu.wide_mask import wide_for_a_while, widen
 from tests.support.hubs import PIN, WIDE, in_a_hub_of_its_own
-from tests.support.processes import HANG_GUARD_S
+from tests.support.processes import HANG_GUARD_S, wait_until
 
 
 @pytest.fixture
@@ -133,4 +134,6 @@ def test_a_thread_that_has_ended_has_no_mask() -> None:
     thread.start()
     thread.join()
     assert thread.native_id is not None
+    # Python is done with it a moment before the kernel is.
+    wait_until(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists(), "it has ended")
     assert widen(WIDE, thread.native_id) == frozenset()
