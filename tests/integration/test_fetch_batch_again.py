@@ -313,6 +313,38 @@ def captures(warc: Path) -> dict[int, tuple[str, bytes]]:
     return {index: (identifier, responses[identifier]) for index, identifier in finals.items()}
 
 
+def test_two_jobs_with_an_output_in_common_are_kept_apart(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/gate/held")])
+    (tmp_path / "alias").symlink_to(tmp_path)
+    with running_batch(source, "-o", "a.jsonl", "-o", "b.jsonl.gz", "--store-bodies", "bodies", cwd=tmp_path) as first:
+        origin.wait_waiting("held")
+        for outputs in (["-o", "alias/b.jsonl.gz"], ["-o", "c.jsonl", "-o", f"{tmp_path}/b.jsonl.gz"]):
+            status, said = run_batch(source, *outputs, cwd=tmp_path)
+            whose = f"another fetch-batch (process {first.pid}), whose first output is {tmp_path}/a.jsonl, is writing "
+            assert (status, whose in said) == (2, True), said
+        assert not (tmp_path / "c.jsonl.percore").exists()
+        origin.open("held")
+        # What they share besides is no output.
+        assert run_batch(source, "-o", "c.jsonl", "--store-bodies", "bodies", cwd=tmp_path)[0] == 0
+        assert first.wait() == 0
+    assert not list(tmp_path.glob("*.percore"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--summary", "out.jsonl"], "--summary out.jsonl and -o out.jsonl are the same place"),
+        (["--summary", "./out.jsonl.percore.json"], "and the receipt, out.jsonl.percore.json, are the same place"),
+        (["--summary", "urls.txt"], "--summary urls.txt is the input"),
+        (["-o", "out/", "--store-bodies", "out"], "--store-bodies out and -o out/ are the same place"),
+    ],
+)
+def test_what_would_write_over_each_other(arguments: list[str], why: str, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", ["http://a.example/"])
+    status, said = run_batch("urls.txt", "-o", "out.jsonl", *arguments, cwd=tmp_path)
+    assert (status, why in said, list(tmp_path.iterdir())) == (2, True, [source]), said
+
+
 def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None:
     urls = [origin.url(path) for path in ("/ok/1", "/ok/2", "/ok/1", "/gate/held", "/ok/2")]
     one, two = write_list(tmp_path / "a.txt", urls), write_list(tmp_path / "b.txt", urls)
