@@ -50,7 +50,7 @@ REGIMES = (
         count=625,
         start_count=25,
     ),
-    Regime("journal", "what records on the disk cost, on one core", ("journal",), Kind.JOURNAL, rounds=2, count=5000),
+    Regime("journal", "what records on the disk cost, on one core", ("journal",), Kind.JOURNAL, rounds=2, count=2000),
     Regime(
         "killed",
         "SIGKILL to all processes at random moments, the same command again, until it is done",

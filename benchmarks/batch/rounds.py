@@ -26,7 +26,7 @@ from benchmarks.cpu.pages import Pages
 
 _LONGEST_S = 600.0  # more than any list takes; then it is ended
 _LOOK_EVERY_S = 0.2
-_TURNS = 15
+_TURNS = 35
 
 
 class _Took(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Ours and one after another by turns in one process: the same list of stages in both ways, window by window.
 
 What a core gives a process on a machine that others share changes within the second. So the two ways take turns of some
-50 ms, whose lengths and order are drawn by the seed: the main greenlet does the stages one after another, and stops in
+100 ms, whose lengths and order are drawn by the seed: the main greenlet does the stages one after another, and stops in
 the middle of one to let the hub run the others' greenlets, all in line, in slices. Who is behind catches up in the next
 turn, so both are always about as far. The ticker runs while ours does: without a loop there is nothing to run it.
 """
@@ -25,7 +25,7 @@ from benchmarks.cpu.clients.on_gevent import Ticker  # noqa: E402
 from benchmarks.cpu.clients.protocol import Meter, Task, bodies_in_memory, parse_task  # noqa: E402
 from benchmarks.cpu.work import score_for_each  # noqa: E402
 
-_WINDOW_S = (0.03, 0.07)
+_WINDOW_S = (0.06, 0.14)
 
 
 @dataclass
