@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from gevent import get_hub
 from msgspec import UNSET
 
 from app.fetching.exchanges import exchanges_of
 from app.fetching.per_hub import close_this_hub
 from app.fetching.session import Transport
+from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Outcome
+from app.model.request import Entry, Request
 from app.policy.addresses import AddressPolicy
 from tests.support.caches import CachedEngine, told
 from tests.support.hubs import hub_until
@@ -451,6 +455,21 @@ def test_a_hit_waits_for_nobody(make: Make, origin: Origin) -> None:
     assert said(*(engine.fetch(url) for _ in range(3))) == [("hit", 1)] * 3
     assert engine.clock.timers == 0
     assert engine.slots.statistics().remembered == 0, "its origin was told nothing"
+
+
+def test_hits_let_the_hub_turn(make: Make, origin: Origin) -> None:
+    """Greenlets that find all at once go on no longer than two lots of 32 before sockets are looked at."""
+    url = origin.url(told("a", HOUR))
+    engine = make(concurrency=200)
+    engine.fetch(url)
+    seen: list[int] = []
+    before_each_poll = get_hub().loop.prepare()
+    before_each_poll.start(lambda: seen.append(engine.counts.hits))
+    entries = [Entry(number, Request(url=url), url) for number in range(600)]
+    assert len(list(engine.engine.run(entries, stages=(), options=FetchOptions()))) == 600
+    before_each_poll.stop()
+    before_each_poll.close()
+    assert max(later - earlier for earlier, later in pairwise([0, *seen, 600])) <= 64
 
 
 def test_a_hit_is_no_answer_to_the_circuit(make: Make) -> None:
