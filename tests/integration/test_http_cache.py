@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from gevent import get_hub
 from msgspec import UNSET
 
 from app.fetching.exchanges import exchanges_of
 from app.fetching.session import Transport
 from app.hub.per_hub import close_this_hub
+from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Outcome
+from app.model.request import Entry, Request
+from app.policy.addresses import AddressPolicy
 from tests.support.caches import CachedEngine, told
+from tests.support.hubs import hub_until
 from tests.support.origin import Origin, running_origin
 from tests.support.ports import refused_port
 
@@ -70,8 +76,9 @@ def test_a_fresh_answer_is_used_again_and_nobody_is_asked(engine: CachedEngine, 
     url = origin.url(told("a", HOUR, "X-Own: Á", gzip=1))
     first = engine.fetch(url)
     engine.clock.advance(100)
-    second = engine.fetch(url)
+    second = engine.fetch(url, timing=True)
     assert said(first, second) == [("miss", 1), ("hit", 1)]
+    assert second.timing is UNSET, "there was no transfer"
     assert (first.attempts, second.attempts) == (1, 0)
     assert second.elapsed_s == 0
     age = second.headers.pop("age")
@@ -146,6 +153,31 @@ def test_what_is_confirmed_is_not_written_anew(engine: CachedEngine, origin: Ori
     for _ in range(2):
         engine.fetch(longer)
     assert engine.fetch(longer).headers["x-own"] == "22"
+
+
+def test_what_a_304_does_not_say_counts_from_then_on(engine: CachedEngine, origin: Origin) -> None:
+    """Its age and its date are not those of the answer that is stored."""
+    old = formatdate(engine.clock.now_s - 1000, usegmt=True)
+    url = origin.url(told("a", "Cache-Control: max-age=2000", TAG, "Age: 5000", f"Date: {old}"))
+    assert said(engine.fetch(url)) == [("miss", 1)]
+    second = engine.fetch(url)
+    assert said(second) == [("revalidated", 1)]
+    assert "age" not in second.headers
+    third = engine.fetch(url)
+    assert said(third) == [("hit", 1)]
+    assert int(third.headers["age"]) < 100
+
+
+def test_an_answer_that_may_not_be_kept_ends_what_was(engine: CachedEngine, origin: Origin, tmp_path: Path) -> None:
+    def kept() -> list[Path]:
+        return [path for path in tmp_path.glob("cache/v1/??/*") if path.is_file()]
+
+    url = origin.url(told("a", HOUR, later=404))
+    engine.fetch(url)
+    assert len(kept()) == 1
+    again = engine.fetch(url, headers={"Cache-Control": "no-cache"})
+    assert (again.cache, again.status) == ("miss", 404)
+    assert not kept()
 
 
 def test_a_date_is_asked_by(engine: CachedEngine, origin: Origin) -> None:
@@ -328,9 +360,11 @@ def test_cookies_of_a_stored_redirect_go_along(engine: CachedEngine, origin: Ori
     for _ in range(2):
         assert engine.fetch(url).status == 200
     assert [dict(hit.headers).get("cookie") for hit in origin.hits()] == [None, "a=b", "a=b"]
-    # A hop that is stored itself, in the midst of others.
-    middle = origin.url(told("c", HOUR, f"Location: {told('a', HOUR, f'Location: {target}', status=302)}", status=302))
-    assert [engine.fetch(middle).attempts for _ in range(2)] == [1, 1]
+    # From a hop in the midst of others, too.
+    middle = told("m", HOUR, f"Location: {target}", "Set-Cookie: c=d; Path=/", status=302)
+    outer = origin.url(told("c", HOUR, f"Location: {middle}", status=302))
+    assert [engine.fetch(outer).attempts for _ in range(2)] == [1, 1]
+    assert [dict(hit.headers).get("cookie") for hit in origin.hits("/told/b")][2:] == ["c=d", "c=d"]
 
 
 @pytest.mark.parametrize("later", ["503", "500", "drop"])
@@ -347,6 +381,16 @@ def test_stale_if_error(engine: CachedEngine, origin: Origin, later: str) -> Non
     third = engine.fetch(url)
     assert not third.ok
     assert third.cache != "stale"
+
+
+def test_what_tls_or_the_policy_refuses_is_no_error_to_stand_in_for(make: Make, origin: Origin) -> None:
+    url = origin.url(told("a", "Cache-Control: max-age=5, stale-if-error=60"))
+    make().fetch(url)
+    engine = make(session={"policy": AddressPolicy.public_only(allow=(), ports=None)})
+    engine.clock.advance(10)
+    refused = engine.fetch(url)
+    assert refused.error is not None
+    assert refused.error.kind is ErrorKind.ADDRESS_DENIED
 
 
 def test_an_error_is_an_error_where_nobody_said_otherwise(engine: CachedEngine, origin: Origin) -> None:
@@ -413,6 +457,21 @@ def test_a_hit_waits_for_nobody(make: Make, origin: Origin) -> None:
     assert engine.slots.statistics().remembered == 0, "its origin was told nothing"
 
 
+def test_hits_let_the_hub_turn(make: Make, origin: Origin) -> None:
+    """Greenlets that find all at once go on no longer than two lots of 32 before sockets are looked at."""
+    url = origin.url(told("a", HOUR))
+    engine = make(concurrency=200)
+    engine.fetch(url)
+    seen: list[int] = []
+    before_each_poll = get_hub().loop.prepare()
+    before_each_poll.start(lambda: seen.append(engine.counts.hits))
+    entries = [Entry(number, Request(url=url), url) for number in range(600)]
+    assert len(list(engine.engine.run(entries, stages=(), options=FetchOptions()))) == 600
+    before_each_poll.stop()
+    before_each_poll.close()
+    assert max(later - earlier for earlier, later in pairwise([0, *seen, 600])) <= 64
+
+
 def test_a_hit_is_no_answer_to_the_circuit(make: Make) -> None:
     with running_origin() as gone:
         url = gone.url(told("a", HOUR))
@@ -458,6 +517,7 @@ def test_a_long_answer(engine: CachedEngine, origin: Origin) -> None:
 def test_a_full_disk(engine: CachedEngine, origin: Origin, tmp_path: Path) -> None:
     kept = origin.url(told("a", HOUR))
     engine.fetch(kept)
+    hub_until(lambda: not engine.store.is_evicting, "the end of a look at the folder")
     unfinished = tmp_path / "cache/v1/unfinished"
     unfinished.rmdir()
     unfinished.write_bytes(b"no folder, so no file can be made there")

@@ -42,6 +42,7 @@ class CachedEngine:
         clock: FakeClock | None = None,
         session: dict[str, Any] | None = None,
         rules: dict[str, Any] | None = None,
+        concurrency: int = 8,
         **cache: Any,
     ) -> None:
         open_folder(folder)
@@ -56,7 +57,7 @@ class CachedEngine:
             self.slots,
             Robots(self.session, self.slots, retries=0, clock=self.clock.clock),
             StageRunner(StageRules(wide_cpus=())),
-            concurrency=8,
+            concurrency=concurrency,
             clock=self.clock.clock,
             cache=self.cache,
         )
