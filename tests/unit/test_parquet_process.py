@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -87,14 +88,14 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_killed_is_one_error(tmp_path: Path) -> None:
-    def shards() -> object:
+    def shards() -> Iterator[Path]:
         yield shard(tmp_path, 0)
         (child,) = parents_children()
         os.kill(int(child), signal.SIGKILL)
         yield from (shard(tmp_path, index) for index in range(1, 10_000))
 
     with pytest.raises(OutputError, match="the process that does Parquet was ended by SIGKILL"):
-        assemble(OutputSpec.parse(f"{tmp_path}/out.parquet"), shards(), tmp_path)  # type: ignore[arg-type]
+        assemble(OutputSpec.parse(f"{tmp_path}/out.parquet"), shards(), tmp_path)
     assert not list(tmp_path.glob("out*"))
 
 
@@ -115,6 +116,19 @@ def test_who_reads_no_further_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not parents_children()
 
 
+def test_who_is_interrupted_does_not_wait_for_it(tmp_path: Path) -> None:
+    def shards() -> Iterator[Path]:
+        (child,) = parents_children()
+        os.kill(int(child), signal.SIGSTOP)
+        yield shard(tmp_path, 0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        assemble(OutputSpec.parse(f"{tmp_path}/out.parquet"), shards(), tmp_path)
+    assert not parents_children()
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_it_ends_with_who_asked_for_it(tmp_path: Path) -> None:
     """A kill of the asker, with the list of shards still open, must not leave it waiting for the rest."""
     script = f"""
@@ -122,6 +136,7 @@ def test_it_ends_with_who_asked_for_it(tmp_path: Path) -> None:
         command = [sys.executable, "-P", "-m", {parquet_process._PROGRAM!r}, "write", str(os.getpid())]
         read, write = os.pipe()
         child = subprocess.Popen(command, stdin=read, stdout=subprocess.DEVNULL, pass_fds=[write])
+        while "libarrow" not in open(f"/proc/{{child.pid}}/maps").read(): pass  # it is at work
         print(child.pid, flush=True)
         sys.stdin.read()
     """
