@@ -127,8 +127,7 @@ def _stop(trial: Trial, terminal: Terminal, seen: _Seen, chance: random.Random, 
         if status != 130 and not (starts and status == -signal.SIGINT):
             faults.append(f"ended with {status}")
         text = terminal.text
-        # What Python itself says before our first line is not ours to prevent.
-        if ("Traceback" in text and "workers" in text) or (not starts and "nothing is lost, this goes on:" not in text):
+        if _is_ours(text) or (not starts and "nothing is lost, this goes on:" not in text):
             faults.append(f"said: {text[-2000:]}")
     took_s = ended_s - typed_s[-1]
     return replace(
@@ -141,6 +140,11 @@ def _stop(trial: Trial, terminal: Terminal, seen: _Seen, chance: random.Random, 
         left=len(left),
         faults=faults,
     )
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a traceback is shown that we could have prevented: not one from before our first statement."""
+    return "Traceback" in text and "workers" in text and "from __future__ import annotations" not in text
 
 
 def _type(terminal: Terminal) -> float:
