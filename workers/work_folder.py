@@ -73,7 +73,9 @@ class WorkFolder:
         except BaseException as error:
             self.release()
             if isinstance(error, OSError):
-                raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {error.filename}") from error
+                # What a write says has no name in it; it was something in the folder.
+                place = error.filename or self.path
+                raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {place}") from error
             raise
         if receipt is not None:
             self.release()

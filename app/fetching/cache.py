@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from app.fetching.answer import Answer
 from app.fetching.cache_asked import Asked, asked_of
-from app.fetching.cache_entry import Entry
 from app.fetching.cache_inquiry import Bypass, Forwarded, Inquiry, Known
 from app.fetching.cache_store import CacheStore
 from app.fetching.cached_answers import CachedAnswers
 from app.fetching.page import Page
 from app.fetching.session import Session
+from app.fetching.stored_answer import StoredAnswer
 from app.fetching.turnstile import Turnstile
 from app.fetching.visit import Hop
 from app.hub.clock import Clock
@@ -64,22 +64,22 @@ class HttpCache:
         now_s = self._clock.wall_s()
         found = self._answers.find(asked, "GET")
         first = found
-        use = self._use(found.entry, asked, now_s)
+        use = self._use(found.stored, asked, now_s)
         if asked.method == "HEAD" and use is Use.VALIDATE:
             # What is stored for GET answers HEAD as well (RFC 9110 section 9.3.2); not the other way round.
             found = self._answers.find(asked, "HEAD")
-            use = self._use(found.entry, asked, now_s)
-        if found.entry is not None and use is not Use.VALIDATE:
+            use = self._use(found.stored, asked, now_s)
+        if found.stored is not None and use is not Use.VALIDATE:
             self.counts.hits += 1
-            return Known(self._answers.page(asked, found.entry, age_s=found.entry.terms.age_s(now_s)), CacheUse.HIT)
+            return Known(self._answers.page(asked, found.stored, age_s=found.stored.terms.age_s(now_s)), CacheUse.HIT)
         if asked.wishes.only_if_cached:
             self.counts.misses += 1
             return Known(_not_cached(asked), CacheUse.MISS)
         found_for_get = None if first is found else first
         return Forwarded(self._answers, self.counts, self._clock, request, asked, found, found_for_get)
 
-    def _use(self, entry: Entry | None, asked: Asked, now_s: float) -> Use:
-        return Use.VALIDATE if entry is None else use_of(entry.terms, asked.wishes, now_s)
+    def _use(self, stored: StoredAnswer | None, asked: Asked, now_s: float) -> Use:
+        return Use.VALIDATE if stored is None else use_of(stored.terms, asked.wishes, now_s)
 
 
 def _not_cached(asked: Asked) -> Page:

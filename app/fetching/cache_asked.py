@@ -7,10 +7,10 @@ import requests
 from requests.exceptions import InvalidURL
 
 from app.errors import InvalidRequest
-from app.fetching.cache_entry import variant_of
 from app.fetching.cached_pages import MakeRequest
 from app.fetching.merged_headers import store_of
 from app.fetching.session import Session
+from app.fetching.stored_answer import variant_of
 from app.fetching.visit import Hop, Visit
 from app.fetching.wire_form import plain_target, target_of
 from app.model.request import Request

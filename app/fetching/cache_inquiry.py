@@ -10,11 +10,11 @@ import requests
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.cache_asked import Asked
-from app.fetching.cache_entry import Entry
 from app.fetching.cached_answers import CachedAnswers, Found
 from app.fetching.cached_pages import Material, material_of
 from app.fetching.head import fields_of, joined_headers_of, status_of
 from app.fetching.page import Page
+from app.fetching.stored_answer import StoredAnswer
 from app.fetching.visit import Hop
 from app.fetching.wire_form import target_of
 from app.hub.clock import Clock
@@ -107,16 +107,16 @@ class Forwarded(Inquiry):
         self._found = found
         # Of a HEAD: its answer may tell of what is stored for GET.
         self._found_for_get = found_for_get
-        self._stored = joined_headers_of(found.entry.head) if found.entry is not None else {}
-        asking = conditions(self._stored, clock.wall_s())
+        self._headers = joined_headers_of(found.stored.head) if found.stored is not None else {}
+        asking = conditions(self._headers, clock.wall_s())
         self._is_conditional = bool(asking)
         self.to_send = _with_headers(request, asking) if asking else request
 
     def take(self, page: Page) -> Page | None:
         """See Inquiry."""
-        entry = self._found.entry
-        if page.status_code == 304 and self._is_conditional and entry is not None:
-            return self._confirmed(page, entry)
+        stored = self._found.stored
+        if page.status_code == 304 and self._is_conditional and stored is not None:
+            return self._confirmed(page, stored)
         if is_error(page.status_code) and (stale := self._stale()) is not None:
             return stale
         self.use = CacheUse.MISS
@@ -128,41 +128,41 @@ class Forwarded(Inquiry):
         """See Inquiry."""
         return self._stale() if error.kind in _UNREACHED else None
 
-    def _confirmed(self, page: Page, entry: Entry) -> Page | None:
+    def _confirmed(self, page: Page, stored: StoredAnswer) -> Page | None:
         news = material_of(page)
-        if not is_about(self._stored, joined_headers_of(news.head)):
+        if not is_about(self._headers, joined_headers_of(news.head)):
             # It is about an answer that is not here (RFC 9111 section 4.3.4).
             self._is_conditional = False
             self.to_send = self._request
             return None
-        fresh = self._freshen(self._found, entry, news, page)
+        fresh = self._freshen(self._found, stored, news, page)
         self._counts.revalidated += 1
         self.use = CacheUse.REVALIDATED
         made = self._answers.page(self._asked, fresh, age_s=None)
         made.timing = page.timing
         return made
 
-    def _freshen(self, found: Found, entry: Entry, news: Material, page: Page) -> Entry:
+    def _freshen(self, found: Found, stored: StoredAnswer, news: Material, page: Page) -> StoredAnswer:
         """Store what is stored anew, with the headers that came."""
         told = joined_headers_of(news.head)
-        fields = freshened(fields_of(entry.head), fields_of(news.head))
+        fields = freshened(fields_of(stored.head), fields_of(news.head))
         # What is not told counts from now on.
         fields = [field for field in fields if field[0].lower() != "age" or "age" in told]
-        head = [entry.head[0], *_lines(fields)]
+        head = [stored.head[0], *_lines(fields)]
         requested_s, received_s = self._times(page)
         headers = joined_headers_of(head) | {"date": told.get("date", "")}
         terms = terms_of(status_of(head), headers, requested_s=requested_s, received_s=received_s)
-        material = Material(head, entry.body, entry.is_decoded, entry.protocol)
+        material = Material(head, stored.body, stored.is_decoded, stored.protocol)
         self._answers.keep(self._asked, found, material, requested_s, terms)
-        return msgspec.structs.replace(entry, head=tuple(head), requested_s=requested_s, terms=terms)
+        return msgspec.structs.replace(stored, head=tuple(head), requested_s=requested_s, terms=terms)
 
     def _stale(self) -> Page | None:
-        entry, now_s = self._found.entry, self._clock.wall_s()
-        if entry is None or not may_stand_in(entry.terms, self._asked.wishes, now_s):
+        stored, now_s = self._found.stored, self._clock.wall_s()
+        if stored is None or not may_stand_in(stored.terms, self._asked.wishes, now_s):
             return None
         self.use = CacheUse.STALE
         self._counts.stale += 1
-        return self._answers.page(self._asked, entry, age_s=entry.terms.age_s(now_s))
+        return self._answers.page(self._asked, stored, age_s=stored.terms.age_s(now_s))
 
     def _keep(self, page: Page) -> None:
         """Store what came, if it may be; else it may show that what is stored is out of date."""
@@ -177,16 +177,16 @@ class Forwarded(Inquiry):
             head = [material.head[0], *_lines(stored_fields(fields_of(material.head)))]
             if self._answers.keep(asked, found, material._replace(head=head), requested_s, terms):
                 self._counts.stored += 1
-        elif found.entry is not None and page.status_code < 500:
-            self._answers.forget(found.entry.name)
+        elif found.stored is not None and page.status_code < 500:
+            self._answers.forget(found.stored.name)
 
     def _head_tells(self, found: Found, material: Material, headers: Headers, page: Page) -> None:
-        if found.entry is None:
+        if found.stored is None:
             return
-        if is_confirmed(joined_headers_of(found.entry.head), headers):
-            self._freshen(found, found.entry, material, page)
+        if is_confirmed(joined_headers_of(found.stored.head), headers):
+            self._freshen(found, found.stored, material, page)
         else:
-            self._answers.forget(found.entry.name)
+            self._answers.forget(found.stored.name)
 
     def _times(self, page: Page) -> tuple[float, float]:
         """Wall clock at which it was asked for, and now."""

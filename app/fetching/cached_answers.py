@@ -12,21 +12,21 @@ import msgspec
 from requests.cookies import extract_cookies_to_jar
 
 from app.fetching.cache_asked import Asked
-from app.fetching.cache_entry import FAMILY_BYTES, Entry, entry_of, name_of, variant_name
 from app.fetching.cache_store import CacheStore
 from app.fetching.cached_pages import Material, page_of
 from app.fetching.head import names_header, status_of
 from app.fetching.page import Page
 from app.fetching.session import Session
+from app.fetching.stored_answer import FAMILY_BYTES, StoredAnswer, name_of, stored_answer_of, variant_name
 from app.policy.caching import Terms
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What there is for a URL. name: of its own file; own: what is in there; entry: what fits the request."""
+    """What there is for a URL. name: of its own file; own: what is in there; stored: what fits the request."""
 
     name: str
-    own: Entry | None
-    entry: Entry | None
+    own: StoredAnswer | None
+    stored: StoredAnswer | None
 
 
 class CachedAnswers:
@@ -45,10 +45,10 @@ class CachedAnswers:
         if own is None:
             return Found(name, None, None)
         variant = asked.variant(own.terms)
-        entry = own if own.variant == variant else self._read(variant_name(own, variant))
-        if entry is not None and not self._reuses_errors and status_of(entry.head) >= 400:
-            entry = None
-        return Found(name, own, entry)
+        stored = own if own.variant == variant else self._read(variant_name(own, variant))
+        if stored is not None and not self._reuses_errors and status_of(stored.head) >= 400:
+            stored = None
+        return Found(name, own, stored)
 
     def keep(self, asked: Asked, found: Found, material: Material, requested_s: float, terms: Terms) -> bool:
         """Store an answer. Yields to the hub if it is large."""
@@ -58,11 +58,11 @@ class CachedAnswers:
             name = variant_name(own, variant)
         family = os.urandom(FAMILY_BYTES) if own is None else own.family
         head, body, is_decoded, protocol = material
-        entry = Entry(name, family, variant, tuple(head), is_decoded, protocol, requested_s, terms, body)
-        older = found.entry
-        if older is not None and older.body is body and (amendment := older.amendment(entry)) is not None:
+        stored = StoredAnswer(name, family, variant, tuple(head), is_decoded, protocol, requested_s, terms, body)
+        older = found.stored
+        if older is not None and older.body is body and (amendment := older.amendment(stored)) is not None:
             return self._store.amend(name, amendment)
-        return self._store.write(name, entry.pieces())
+        return self._store.write(name, stored.pieces())
 
     def forget(self, name: str) -> None:
         """Of a URL's own file: of all its variants."""
@@ -73,18 +73,18 @@ class CachedAnswers:
         for method in ("GET", "HEAD"):
             self.forget(name_of(self._scope, method, url))
 
-    def page(self, asked: Asked, entry: Entry, *, age_s: float | None) -> Page:
-        """The page of an entry as this hop's. Raises FetchError."""
+    def page(self, asked: Asked, stored: StoredAnswer, *, age_s: float | None) -> Page:
+        """The page of a stored answer as this hop's. Raises FetchError."""
         limit_bytes = self._session.max_body_bytes
-        page = page_of(entry, asked.method, asked.page_url, asked.make_request, limit_bytes=limit_bytes, age_s=age_s)
+        page = page_of(stored, asked.method, asked.page_url, asked.make_request, limit_bytes=limit_bytes, age_s=age_s)
         hop = asked.hop
         if hop is not None:
             page.visit = hop.visit
             page.history = hop.history
-            if names_header(entry.head, b"set-cookie"):
+            if names_header(stored.head, b"set-cookie"):
                 extract_cookies_to_jar(hop.visit.cookies, hop.prepared, page.raw)
         return page
 
-    def _read(self, name: str) -> Entry | None:
+    def _read(self, name: str) -> StoredAnswer | None:
         data = self._store.read(name)
-        return None if data is None else entry_of(data, name)
+        return None if data is None else stored_answer_of(data, name)

@@ -14,11 +14,11 @@ from requests.adapters import HTTPAdapter
 
 from app.errors import FetchError
 from app.fetching.answer import Answer
-from app.fetching.cache_entry import Entry
 from app.fetching.errormap import raise_known
 from app.fetching.head import names_header
 from app.fetching.page import Page
 from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.stored_answer import StoredAnswer
 from app.fetching.visit import decoded_body, too_large
 from app.model.timing import Timing
 
@@ -28,7 +28,7 @@ _as_requests_does = HTTPAdapter()
 
 
 class Material(NamedTuple):
-    """What of a page is stored; see Entry."""
+    """What of a page is stored; see StoredAnswer."""
 
     head: Sequence[bytes]
     body: bytes
@@ -48,27 +48,27 @@ def material_of(page: Page) -> Material:
 
 
 def page_of(
-    entry: Entry, method: str, url: str, make_request: MakeRequest, *, limit_bytes: int, age_s: float | None
+    stored: StoredAnswer, method: str, url: str, make_request: MakeRequest, *, limit_bytes: int, age_s: float | None
 ) -> Page:
     """The page of a stored answer. Raises FetchError as for one that comes over the network.
 
     method  the body is left out for HEAD
     age_s   None for an answer that the origin has just confirmed
     """
-    body = b"" if method == "HEAD" else entry.body
-    head = entry.head if age_s is None else _with_age(entry.head, int(age_s))
-    if entry.is_decoded:
-        page = _decoded_page(head, entry.head, body, method, url, make_request)
+    body = b"" if method == "HEAD" else stored.body
+    head = stored.head if age_s is None else _with_age(stored.head, int(age_s))
+    if stored.is_decoded:
+        page = _decoded_page(head, stored.head, body, method, url, make_request)
     else:
-        answer = Answer(head, body, None, Timing(0.0, 0.0, 0.0, 0.0, 0.0, False, entry.protocol))
+        answer = Answer(head, body, None, Timing(0.0, 0.0, 0.0, 0.0, 0.0, False, stored.protocol))
         page = Page.of_answer(answer, method, url, make_request)
-        page.__dict__["_archived_head"] = entry.head
+        page.__dict__["_archived_head"] = stored.head
         if names_header(head, b"content-encoding"):
             page.to_decode()
             page._content = _decoded(page, limit_bytes)
     if len(page.body) > limit_bytes:
         raise too_large(limit_bytes)
-    page.began_s = entry.requested_s
+    page.began_s = stored.requested_s
     return page
 
 

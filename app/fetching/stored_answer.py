@@ -1,11 +1,11 @@
-"""Cache entry: one stored answer, and its form as bytes in a file.
+"""Stored answer: what is kept of an answer, and its form as bytes in a file.
 
 The law: an answer is stored as it came, content codings included and but for its transfer coding, so that what is
 made of it later is what would have been made of it then: the decoded body, its length, the WARC's record. Under
-requests' own transport only the decoded body is there; the entry says so.
+requests' own transport only the decoded body is there; the stored answer says so.
 
 A file is a mark, a checksum (CRC-32) of all that follows, the length of the description, the description, the body.
-What does not fit is no entry: so what a power failure left of a file does no harm, nor does who reads while the
+What does not fit is no stored answer: so what a power failure left of a file does no harm, nor does who reads while the
 description is replaced.
 """
 
@@ -27,7 +27,7 @@ FAMILY_BYTES = 8
 _NAME_BYTES = 16
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class StoredAnswer(msgspec.Struct, frozen=True, array_like=True):
     """One stored answer.
 
     name          of its file: see `name_of` and `variant_name`
@@ -57,7 +57,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         checksum = zlib.crc32(self.body, zlib.crc32(about, zlib.crc32(length)))
         return _BEGINNING.pack(_MARK, checksum) + length, about, self.body
 
-    def amendment(self, newer: Entry) -> bytes | None:
+    def amendment(self, newer: StoredAnswer) -> bytes | None:
         """What to put at the file's beginning so that it is `newer`'s, whose body is the same; None if it has to be
         written anew.
         """
@@ -67,11 +67,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
+_decoder = msgspec.msgpack.Decoder(StoredAnswer)
 
 
-def entry_of(data: bytes | bytearray, name: str) -> Entry | None:
-    """The entry in a file's content; None if it is none, or another's."""
+def stored_answer_of(data: bytes | bytearray, name: str) -> StoredAnswer | None:
+    """The stored answer in a file's content; None if it is none, or another's."""
     if len(data) < _ABOUT_AT:
         return None
     mark, checksum = _BEGINNING.unpack_from(data)
@@ -98,6 +98,6 @@ def variant_of(values: tuple[tuple[str, str | None], ...]) -> bytes:
     return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=_NAME_BYTES).digest()
 
 
-def variant_name(entry: Entry, variant: bytes) -> str:
+def variant_name(stored: StoredAnswer, variant: bytes) -> str:
     """The file of another variant than the one in the URL's own file. Once that is forgotten, nobody finds it."""
-    return blake2b(entry.name.encode() + entry.family + variant, digest_size=_NAME_BYTES).hexdigest()
+    return blake2b(stored.name.encode() + stored.family + variant, digest_size=_NAME_BYTES).hexdigest()

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.fetching.cache_entry import Entry, entry_of, name_of, variant_name, variant_of
+from app.fetching.stored_answer import StoredAnswer, name_of, stored_answer_of, variant_name, variant_of
 from app.policy.caching import Terms
 
 SECONDS = st.floats(0, 2e9)
@@ -24,7 +24,7 @@ TERMS = st.builds(
     st.lists(st.text(max_size=5), max_size=3).map(tuple),
 )
 ENTRIES = st.builds(
-    Entry,
+    StoredAnswer,
     st.sampled_from([name_of("", "GET", url) for url in ("http://a/", "http://b/")]),
     st.binary(min_size=8, max_size=8),
     st.binary(min_size=16, max_size=16),
@@ -38,43 +38,45 @@ ENTRIES = st.builds(
 
 
 @given(ENTRIES)
-def test_what_is_written_is_read(entry: Entry) -> None:
-    data = b"".join(entry.pieces())
-    assert entry_of(data, entry.name) == entry
-    assert entry_of(bytearray(data), entry.name) == entry
-    assert entry_of(data, "another") is None
+def test_what_is_written_is_read(stored: StoredAnswer) -> None:
+    data = b"".join(stored.pieces())
+    assert stored_answer_of(data, stored.name) == stored
+    assert stored_answer_of(bytearray(data), stored.name) == stored
+    assert stored_answer_of(data, "another") is None
 
 
 @given(ENTRIES, st.data())
-def test_what_is_broken_is_none(entry: Entry, data: Any) -> None:
-    whole = b"".join(entry.pieces())
-    assert entry_of(whole[: data.draw(st.integers(0, len(whole) - 1))], entry.name) is None
+def test_what_is_broken_is_none(stored: StoredAnswer, data: Any) -> None:
+    whole = b"".join(stored.pieces())
+    assert stored_answer_of(whole[: data.draw(st.integers(0, len(whole) - 1))], stored.name) is None
     at = data.draw(st.integers(0, len(whole) - 1))
     harmed = bytearray(whole)
     harmed[at] ^= data.draw(st.integers(1, 255))
-    assert entry_of(harmed, entry.name) is None
+    assert stored_answer_of(harmed, stored.name) is None
 
 
 @given(ENTRIES, SECONDS, st.text(max_size=2), st.data())
-def test_a_description_takes_the_place_of_another(entry: Entry, at_s: float, protocol: str, data: Any) -> None:
-    newer = msgspec.structs.replace(entry, requested_s=at_s, protocol=protocol)
-    amendment = entry.amendment(newer)
-    whole = b"".join(entry.pieces())
+def test_a_description_takes_the_place_of_another(stored: StoredAnswer, at_s: float, protocol: str, data: Any) -> None:
+    newer = msgspec.structs.replace(stored, requested_s=at_s, protocol=protocol)
+    amendment = stored.amendment(newer)
+    whole = b"".join(stored.pieces())
     if len(b"".join(newer.pieces())) != len(whole):
         assert amendment is None
         return
     assert amendment is not None
-    assert entry_of(amendment + whole[len(amendment) :], entry.name) == newer
+    assert stored_answer_of(amendment + whole[len(amendment) :], stored.name) == newer
     # Who reads in the midst of it sees one of both, or none.
     cut = data.draw(st.integers(0, len(amendment)))
-    assert entry_of(amendment[:cut] + whole[cut:], entry.name) in (None, entry, newer)
-    other = msgspec.structs.replace(entry, body=entry.body + b"x")
-    assert entry_of(amendment + b"".join(other.pieces())[len(amendment) :], entry.name) is None, "another's body"
+    assert stored_answer_of(amendment[:cut] + whole[cut:], stored.name) in (None, stored, newer)
+    other = msgspec.structs.replace(stored, body=stored.body + b"x")
+    assert stored_answer_of(amendment + b"".join(other.pieces())[len(amendment) :], stored.name) is None, (
+        "another's body"
+    )
 
 
 @given(st.binary(max_size=100))
 def test_what_never_was_one_is_none(data: bytes) -> None:
-    assert entry_of(data, "x") is None
+    assert stored_answer_of(data, "x") is None
 
 
 def test_names_tell_apart() -> None:
@@ -92,7 +94,7 @@ def test_names_tell_apart() -> None:
 
 def test_a_forgotten_url_leads_to_none_of_its_variants() -> None:
     terms = Terms(0.0, 0.0, 0.0, False, False, False, 0, ())
-    first = Entry("name", b"family-1", b"a" * 16, (), False, "", 0.0, terms)
+    first = StoredAnswer("name", b"family-1", b"a" * 16, (), False, "", 0.0, terms)
     second = msgspec.structs.replace(first, family=b"family-2")
     assert variant_name(first, b"b" * 16) != variant_name(second, b"b" * 16)
     assert variant_name(first, b"b" * 16) != variant_name(first, b"c" * 16)
