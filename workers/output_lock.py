@@ -24,7 +24,7 @@ class OutputLock:
         self.folder = work_path(output)
         self._output = output
         self._first = first
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     @property
     def is_taken(self) -> bool:
@@ -35,7 +35,8 @@ class OutputLock:
         """Make it ours, and its folder with it. Raises UsageError, saying whose it is, and OSError."""
         while True:
             self.folder.mkdir(exist_ok=True)
-            file = open(self.folder / LOCK, "a+")  # noqa: SIM115
+            # Unbuffered: what a full disk does not take must not be tried again when it is closed.
+            file = open(self.folder / LOCK, "ab+", buffering=0)  # noqa: SIM115
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -47,24 +48,24 @@ class OutputLock:
             file.close()
         self._file = file
         file.truncate(0)
-        file.write(f"{os.getpid()}\n{os.path.abspath(self._first)}")
-        file.flush()
+        file.write(f"{os.getpid()}\n{os.path.abspath(self._first)}".encode("utf-8", "surrogateescape"))
 
     def release(self) -> None:
         """Let go of it, and of its folder if there is nothing else in it."""
         if self._file is None:
             return
-        if [path.name for path in self.folder.iterdir()] == [LOCK]:
-            # Who comes in between finds the lock taken, or gone.
-            with suppress(OSError):
+        # What can't be looked at or removed (no descriptors, no leave) stays: whoever comes next can take it.
+        with suppress(OSError):
+            if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                # Who comes in between finds the lock taken, or gone.
                 (self.folder / LOCK).unlink()
                 self.folder.rmdir()
         self._file.close()
         self._file = None
 
-    def _refusal(self, file: IO[str]) -> UsageError:
+    def _refusal(self, file: IO[bytes]) -> UsageError:
         file.seek(0)
-        holder, _, first = file.read().partition("\n")
+        holder, _, first = file.read().decode("utf-8", "surrogateescape").partition("\n")
         other = "" if first in ("", os.path.abspath(self._output)) else f", whose first output is {first},"
         return UsageError(f"another fetch-batch (process {holder or '?'}){other} is writing {self._output}")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.fetch.cpus import client_and_origin
-from benchmarks.fetch.machine import machine, versions
+from benchmarks.common.cpus import client_and_origin
+from benchmarks.common.machine import machine, versions
 from benchmarks.stops.kills import KILLS, Kill
 from benchmarks.stops.rounds import NotPermitted, run_kills, run_trials, run_trials_in_own_network
 from benchmarks.stops.scenarios import SCENARIOS, Scenario

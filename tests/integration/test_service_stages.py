@@ -93,7 +93,7 @@ def test_the_log_advises_once(
     monkeypatch.setitem(registry._FOUND, "holds", holds)
     close_this_hub()
     settings = Settings(slice_ms=0.1)
-    resource = FetchResource(build_engine(settings), settings)
+    resource = FetchResource(build_engine(settings), settings, lambda outcome: None)
     service: falcon.App[falcon.Request, falcon.Response] = falcon.App()
     service.add_route("/v1/fetch", resource)
     client = falcon.testing.TestClient(service)
