@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -345,12 +346,23 @@ def test_what_would_write_over_each_other(arguments: list[str], why: str, tmp_pa
     assert (status, why in said, list(tmp_path.iterdir())) == (2, True, [source]), said
 
 
+def recorded(folder: Path) -> set[bytes]:
+    """The whole lines in a work folder, whose files come and go meanwhile."""
+    lines: set[bytes] = set()
+    for path in folder.glob("*/*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):
+            lines |= {line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")}
+    return lines
+
+
 def test_dedupe_fetches_once_and_goes_on(origin: Origin, tmp_path: Path) -> None:
     urls = [origin.url(path) for path in ("/ok/1", "/ok/2", "/ok/1", "/gate/held", "/ok/2")]
     one, two = write_list(tmp_path / "a.txt", urls), write_list(tmp_path / "b.txt", urls)
     arguments = [one, two, "-o", tmp_path / "out.jsonl", "--dedupe", "--drain-timeout", "0"]
     with running_batch(*arguments) as process:
         origin.wait_waiting("held")
+        # What has no record yet would be let go of, and fetched again.
+        wait_until(lambda: len(recorded(tmp_path / "out.jsonl.percore")) == 2, "two are recorded")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
     with running_batch(*arguments, "--dry-run") as process:

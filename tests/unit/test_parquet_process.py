@@ -19,7 +19,7 @@ from app.sinks.outputs import OutputSpec, assemble
 from app.sinks.parquet_process import read_parquet_apart, write_parquet_apart
 from app.sinks.record import encode_record
 from tests.support.crash import in_a_fork
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, wait_until
 
 
 def shard(folder: Path, *indexes: int, body: str = "") -> Path:
@@ -92,7 +92,7 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_is_one_error(tmp_path: Path) -> None:
     def shards() -> Iterator[Path]:
         yield shard(tmp_path, 0)
-        (child,) = parquet_processes()
+        (child,) = wait_until(parquet_processes, "its command line can be read")
         os.kill(child, signal.SIGKILL)
         yield from (shard(tmp_path, index) for index in range(1, 10_000))
 
@@ -113,14 +113,14 @@ def test_who_reads_no_further_leaves_no_process_behind(tmp_path: Path) -> None:
     assemble(spec, [shard(tmp_path, *range(2000), body="x" * 100)], tmp_path)
     lines = read_parquet_apart(spec.path)
     next(lines)
-    assert len(parquet_processes()) == 1
+    assert len(wait_until(parquet_processes, "its command line can be read")) == 1
     lines.close()  # type: ignore[attr-defined]
     assert not parquet_processes()
 
 
 def test_who_is_interrupted_does_not_wait_for_it(tmp_path: Path) -> None:
     def shards() -> Iterator[Path]:
-        (child,) = parquet_processes()
+        (child,) = wait_until(parquet_processes, "its command line can be read")
         os.kill(child, signal.SIGSTOP)
         yield shard(tmp_path, 0)
         raise KeyboardInterrupt
