@@ -2,12 +2,12 @@
 
 The law:
 
-- The slice is not ended on the first call of the signal's handler: that one asks for another call, at once. By then
-  the interpreter has run all other handlers that were due.
-- It is ended between two instructions: where the interpreter itself looks for signals, at the beginning of a function
-  or at a loop's end. After a call it looks, too, but there nothing tells that the called C function is over; it may
-  have looked itself, or a system call of its own was interrupted, and it may hold a lock (a buffered stream does). So
-  the handler asks again and again until it is called at such a place, which is soon.
+- A slice is ended between two instructions: where the interpreter itself looks for signals, at the beginning of a
+  function or at a loop's end. After a call it looks, too, but there nothing tells that the called C function is over;
+  it may have looked itself, or a system call of its own was interrupted, and it may hold a lock (a buffered stream
+  does). So the handler asks to be called again, at once, until it is called at such a place, which is soon.
+- Handlers of other signals are not held up: those of lower numbers have run by then (Python goes by number), those of
+  higher ones, due in the same look, are looked for again in the hub. A call on top of one of them ends nothing.
 - It is ended where the stack says that it can be (app.cpu.safe_points), the run's own greenlet runs, and
   no `no_preempt()` is in force. Else the tick comes again: after 0.1 ms, 0.2 ms, ... up to a quarter of a slice.
 - A run that is over its budget gets StageTimeout when its next slice begins, so that the hub polls before, however
@@ -29,7 +29,7 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.run import Run
-from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints
+from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, watch_collector
 from app.cpu.slice_timer import OnTick, Timer
 
 _RETRY_S = 0.0001
@@ -111,9 +111,10 @@ class Preemption:
         """A run has got the core, until that time."""
         self._asked = None
         self._retry_s = _RETRY_S
-        # As `_tick_by`, which most runs that begin have no need of.
+        # A tick that comes earlier sets the timer again: setting it costs as much as beginning and ending a run does.
         if not now_s < self._tick_s <= slice_ends_s or not self._timer.is_heard:
-            self._tick_by(slice_ends_s, now_s)
+            watch_collector()
+            self._tick_at(slice_ends_s, now_s)
 
     def rest(self) -> None:
         """Nobody runs, and nobody is about to."""
@@ -136,13 +137,9 @@ class Preemption:
         """In a forked child: the timer is the parent's."""
         self._timer.abandon()
 
-    def _tick_by(self, at_s: float, now_s: float) -> None:
-        """Have the timer tick then. If it is set for an earlier moment, that tick sets it again: setting it costs as
-        much as beginning and ending a run does.
-        """
-        if not now_s < self._tick_s <= at_s or not self._timer.is_heard:
-            self._tick_s = at_s
-            self._timer.arm(at_s - now_s)
+    def _tick_at(self, at_s: float, now_s: float) -> None:
+        self._tick_s = at_s
+        self._timer.arm(at_s - now_s)
 
     def _on_tick(self, frame: FrameType | None) -> None:
         """The signal's handler, in whatever greenlet the main thread is at."""
@@ -151,36 +148,19 @@ class Preemption:
         if run is None:
             return
         now_s = self._now_s()
-        if not self._is_of(run, getcurrent()):
+        me = getcurrent()
+        if me is not run.greenlet and not self._is_of(run, me):
             if (hazard := self._safe_points.hazard(frame)) == "percore":
                 self._stay(run, now_s, hazard, hazard)  # it may be just about to be switched to
             else:
                 self._core.has_left(run)
         elif now_s < run.slice_ends_s:
-            self._tick_by(run.slice_ends_s, now_s)
+            self._tick_at(run.slice_ends_s, now_s)
         elif run.holds:
             self._stay(run, now_s, "no_preempt", self._safe_points.hazard(frame))
-        elif self._asked is None:
-            self._ask(frame, now_s)
-        else:
-            self._answer(run, frame, now_s)
-
-    def _ask(self, frame: FrameType | None, now_s: float) -> None:
-        """The first call: be called again when this one is over, and all other handlers that are due."""
-        self._asked, self._asked_s, self._answers = _place(frame), now_s, 0
-        self._timer.call_again()
-
-    def _answer(self, run: Run, frame: FrameType | None, now_s: float) -> None:
-        """A further call, for which we have asked, or not."""
-        is_prompt = now_s - self._asked_s < _PROMPT_S
-        self._asked_s = now_s
-        if not _is_between_instructions(frame) and not self._is_polled(frame, is_prompt):
-            hazard = self._safe_points.hazard(frame)
-            if is_prompt or not self._is_over(run, hazard):
-                self._timer.call_again()
-            else:
-                self._stay(run, now_s, "c function", hazard)
-        elif frame is not None and _place(frame.f_back) == self._asked:
+        elif frame is None or not (_is_between_instructions(frame) or self._is_polled(frame, now_s)):
+            self._ask(run, frame, now_s)
+        elif self._asked is not None and _place(frame.f_back) == self._asked:
             # On top of where we asked, so in a handler that was due after us.
             self._stay(run, now_s, "signal", "signal")
         elif hazard := self._safe_points.hazard(frame):
@@ -190,11 +170,19 @@ class Preemption:
             self._owes_scan = True
             self._core.next_slice(run)
 
-    def _is_polled(self, frame: FrameType | None, is_prompt: bool) -> bool:
+    def _ask(self, run: Run, frame: FrameType | None, now_s: float) -> None:
+        """A C function may be under way: be called again as soon as the interpreter looks for signals once more."""
+        is_late = self._asked is not None and now_s - self._asked_s >= _PROMPT_S
+        self._asked, self._asked_s = _place(frame), now_s
+        if is_late and self._is_over(run, hazard := self._safe_points.hazard(frame)):
+            self._stay(run, now_s, "c function", hazard)
+        else:
+            self._timer.call_again()
+
+    def _is_polled(self, frame: FrameType, now_s: float) -> bool:
         """Whether it is by now clear that a C function looks for signals all the time."""
-        place = _place(frame)
-        self._answers = self._answers + 1 if is_prompt and place == self._asked else 0
-        self._asked = place
+        is_prompt = now_s - self._asked_s < _PROMPT_S
+        self._answers = self._answers + 1 if is_prompt and _place(frame) == self._asked else 0
         return self._answers >= _PROMPT_CALLS
 
     def _is_of(self, run: Run, me: greenlet) -> bool:
@@ -211,7 +199,7 @@ class Preemption:
         """The slice can't be ended here: try again soon."""
         self.postponed[reason] += 1
         self._asked = None
-        self._tick_by(now_s + self._retry_s, now_s)
+        self._tick_at(now_s + self._retry_s, now_s)
         self._retry_s = min(self._retry_s * 2, self._longest_retry_s)
         if self._is_over(run, hazard):
             raise run.timeout(self._used_s(run))
@@ -229,9 +217,7 @@ class Preemption:
         return run.used_s + self._cpu_s() - run.cpu_began_s
 
 
-def _is_between_instructions(frame: FrameType | None) -> bool:
-    if frame is None:
-        return False
+def _is_between_instructions(frame: FrameType) -> bool:
     codes, at = frame.f_code.co_code, frame.f_lasti
     if codes[at] in _BETWEEN:
         return True

@@ -24,11 +24,11 @@ from typing import Any, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from app.cpu.statistics import NameCount
 from app.errors import StageTimeout
 
-_RUN = "_percore_run"
-
-_NOTHING: frozenset[type[BaseException]] = frozenset()
+# The attribute of a greenlet that says which run it is in.
+RUN = "_percore_run"
 
 
 class State(Enum):
@@ -63,6 +63,7 @@ class Run:
     """One call. Mutable, changed by its scheduler alone; `holds` by no_preempt as well.
 
     greenlet         in which the function is called
+    count            of all runs of its name
     cpu_budget_s     CPU seconds that it may use, or None
     holds            forced ends of slices are off while this is above `base_holds` (no_preempt) or above 0
     used_s           CPU seconds up to the last time that it gave up the core
@@ -74,53 +75,32 @@ class Run:
     thrown           types of what others have thrown into its greenlet: a kill, a time-out
     """
 
-    __slots__ = (
-        "_owed",
-        "_switch",
-        "_switch_out",
-        "_throw",
-        "base_holds",
-        "began_s",
-        "cpu_began_s",
-        "cpu_budget_s",
-        "greenlet",
-        "holds",
-        "listener",
-        "may_wait_s",
-        "name",
-        "patience",
-        "slice_ends_s",
-        "state",
-        "thrown",
-        "timeout_s",
-        "turns",
-        "used_s",
-        "whole_slices",
-    )
+    # What most runs never change: an instance has only what is its own.
+    patience: Any = None
+    whole_slices = turns = 0
+    state = State.OUTSIDE
+    used_s = slice_ends_s = began_s = cpu_began_s = 0.0
+    thrown: frozenset[type[BaseException]] = frozenset()
+    _owed: list[tuple[Any, ...]] | None = None
 
     def __init__(
         self,
         listener: Listener,
         me: greenlet,
         name: str,
+        count: NameCount,
         *,
         preempt: bool,
         cpu_budget_s: float | None,
         timeout_s: float | None,
     ) -> None:
+        self.listener = listener
         self.greenlet = me
         self.name = name
+        self.count = count
         self.cpu_budget_s = cpu_budget_s
         self.timeout_s = self.may_wait_s = timeout_s
-        self.patience: Any = None
-        self.whole_slices = self.turns = 0
         self.base_holds = self.holds = 0 if preempt else 1
-        self.state = State.OUTSIDE
-        self.used_s = 0.0
-        self.slice_ends_s = self.began_s = self.cpu_began_s = 0.0
-        self.listener = listener
-        self.thrown: frozenset[type[BaseException]] = _NOTHING
-        self._owed: list[tuple[Any, ...]] | None = None
 
     @property
     def is_over_budget(self) -> bool:
@@ -145,27 +125,25 @@ class Run:
 
     def attach(self) -> None:
         """Begin to listen on the greenlet."""
-        me: Any = self.greenlet
-        self._switch: Callable[..., Any] = me.switch
-        self._throw: Callable[..., Any] = me.throw
-        self._switch_out: Callable[[], None] | None = getattr(me, "switch_out", None)
-        own = me.__dict__
-        own[_RUN] = self
+        own = self.greenlet.__dict__
+        own[RUN] = self
         own["switch"] = self._on_switch
         own["throw"] = self._on_throw
         own["switch_out"] = self._on_switch_out
 
     def detach(self) -> None:
-        """Leave the greenlet as it was. Whoever kept its `switch` still reaches it."""
-        own = self.greenlet.__dict__
-        for attribute in (_RUN, "switch", "throw", "switch_out"):
-            own.pop(attribute, None)
+        """Leave the greenlet as its class has it. Whoever kept its `switch` still reaches it."""
+        drop = self.greenlet.__dict__.pop
+        drop(RUN, None)
+        drop("switch", None)
+        drop("throw", None)
+        drop("switch_out", None)
         if self._owed is not None:
-            self._pay(self._switch)
+            self._pay(self.resume)
 
-    def resume(self) -> None:
+    def resume(self, *arguments: Any) -> Any:
         """Switch to it: its turn has come."""
-        self._switch()
+        return type(self.greenlet).switch(self.greenlet, *arguments)
 
     def _on_switch(self, *arguments: Any) -> Any:
         if self.state is State.WAITING:
@@ -175,22 +153,23 @@ class Run:
                 self._owed = []
             self._owed.append(arguments)
             return None
-        return self._switch(*arguments)
+        return self.resume(*arguments)
 
     def _on_throw(self, *arguments: Any) -> Any:
         what = arguments[0] if arguments else GreenletExit
         self.thrown |= {what if isinstance(what, type) else type(what)}
         if self.state is State.WAITING:
             self.listener.is_woken(self)
-        return self._throw(*arguments)
+        return type(self.greenlet).throw(self.greenlet, *arguments)
 
     def _on_switch_out(self) -> None:
         if self.state is State.RUNNING:
             self.listener.waits(self)
         if self._owed is not None:
             self._pay(self._on_switch)
-        if self._switch_out is not None:
-            self._switch_out()
+        switch_out = getattr(type(self.greenlet), "switch_out", None)
+        if switch_out is not None:
+            switch_out(self.greenlet)
 
     def _pay(self, switch: Callable[..., Any]) -> None:
         """Let the hub do now what came too early."""
@@ -201,5 +180,5 @@ class Run:
 
 def run_of_caller() -> Run | None:
     """The run that the calling greenlet is in, if any."""
-    found: Run | None = getcurrent().__dict__.get(_RUN)
+    found: Run | None = getcurrent().__dict__.get(RUN)
     return found

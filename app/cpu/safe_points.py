@@ -151,7 +151,7 @@ class SafePoints:
             return "repr"
         if sys.exc_info()[0] is GeneratorExit:
             return "generator"
-        return self._hazard_on_stack(frame, _handlers())
+        return self._hazard_on_stack(frame, _handlers.codes())
 
     def _hazard_on_stack(self, frame: FrameType | None, handlers: set[int]) -> str | None:
         boundary, verdicts = self._boundary, self._verdicts
@@ -206,21 +206,35 @@ class SafePoints:
         return verdict
 
 
-def _handlers() -> set[int]:
-    """Ids of the codes of all installed signal handlers. They are looked up anew, 30 of them in 2 us, since a stage may
-    install another at any time.
+class _Handlers:
+    """Ids of the codes of all installed signal handlers. A stage may install another at any time, so all are looked up
+    each time, 30 of them in 1 us, and taken apart when they are others than the last time.
     """
-    found = set()
-    for number in _NUMBERS:
-        handler: Any = _handler_of(number)
-        if type(handler) is not int and handler is not None:
-            while isinstance(handler, functools.partial):
-                handler = handler.func
-            handler = getattr(handler, "__func__", handler)
-            if not hasattr(handler, "__code__"):
-                handler = type(handler).__call__
-            found.add(id(getattr(handler, "__code__", None)))
-    return found
+
+    def __init__(self) -> None:
+        # Mutable.
+        self._installed: list[object] = []
+        self._codes: set[int] = set()
+
+    def codes(self) -> set[int]:
+        installed = list(map(_handler_of, _NUMBERS))
+        if installed != self._installed:
+            self._codes = {id(_code_of(handler)) for handler in installed if callable(handler)}
+            self._installed = installed
+        return self._codes
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    handler = getattr(handler, "__func__", handler)
+    if not hasattr(handler, "__code__"):
+        handler = type(handler).__call__
+    code: CodeType | None = getattr(handler, "__code__", None)
+    return code
+
+
+_handlers = _Handlers()
 
 
 @functools.lru_cache(maxsize=4096)

@@ -31,8 +31,8 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.preemption import Preemption
-from app.cpu.run import Run, State, run_of_caller
-from app.cpu.safe_points import passing, watch_collector
+from app.cpu.run import RUN, Run, State
+from app.cpu.safe_points import passing
 from app.cpu.slice_timer import NoTimer, OnTick, SliceTimer, Timer
 from app.cpu.statistics import NameCount, SchedulerStatistics, Stretch
 from app.errors import Draining, StageTimeout
@@ -106,12 +106,13 @@ class Scheduler:
         Within a run it is a plain call, part of that run. Raises Draining when closed, RuntimeError in the hub. Yields
         to the hub, except for who finds nobody in line and ends within a slice.
         """
-        if run_of_caller() is not None:
-            return function(*args)
         me = getcurrent()
+        if RUN in me.__dict__:
+            return function(*args)
         if self._is_closed or me is self.hub:
             raise Draining("the scheduler is closed") if self._is_closed else RuntimeError("the hub can't run a stage")
-        run = Run(self, me, name or _name_of(function), preempt=preempt, cpu_budget_s=cpu_budget_s, timeout_s=timeout_s)
+        name = name or _name_of(function)
+        run = Run(self, me, name, self._counts[name], preempt=preempt, cpu_budget_s=cpu_budget_s, timeout_s=timeout_s)
         verdict: StageTimeout | None = None
         try:
             try:
@@ -175,7 +176,6 @@ class Scheduler:
     # --- a run's way -------------------------------------------------------------------------------------------------
 
     def _enter(self, run: Run) -> None:
-        watch_collector()
         run.attach()
         if self.current is not None:
             self.has_left(self.current)
@@ -196,7 +196,7 @@ class Scheduler:
         run.state = State.OUTSIDE
         run.detach()
         self._runs += 1
-        self._counts[run.name].runs += 1
+        run.count.runs += 1
         verdict = run.verdict()
         if verdict is not None:
             self._timeouts += 1
@@ -236,7 +236,7 @@ class Scheduler:
         cpu_s = self._cpu_s() - run.cpu_began_s
         stretch_s = self.now_s() - run.began_s
         run.used_s += cpu_s
-        count = self._counts[run.name]
+        count = run.count
         count.cpu_s += cpu_s
         # By CPU time: what other processes took of the core meanwhile is no fault of the stage.
         if cpu_s <= self._long_s:
@@ -287,7 +287,7 @@ class Scheduler:
         while self._queue.length:
             run = self._queue.pop()
             self._begin(run, self._left_s())
-            run.resume()
+            _switch(run.greenlet)
             if self.current is not None:
                 self.has_left(self.current)
             if self._left_s() <= self._least_s:
