@@ -12,6 +12,7 @@ import msgspec
 
 from app.errors import OutputError, PercoreError, UsageError
 from app.files.cache_folder import open_folder
+from app.files.reasons import reason_of
 from app.policy.advice import added_up, advise
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
@@ -178,7 +179,7 @@ class BatchRun:
         try:
             Path(self._options.summary).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
         except OSError as error:
-            _print(f"can't write the summary to {self._options.summary}: {error.strerror}")
+            _print(f"can't write the summary to {self._options.summary}: {reason_of(error)}")
 
 
 def _print(line: str) -> None:

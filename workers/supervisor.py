@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.files.reasons import reason_of
 from app.model.caching import CacheCounts
 from app.policy.advice import StageUse
 from app.policy.sharding import Shard
@@ -144,7 +145,7 @@ class Supervisor:
         try:
             child = Child(core, self._wide)
         except OSError as error:
-            self._stop_for(PercoreError(f"can't start a worker: {error.strerror}"))
+            self._stop_for(PercoreError(f"can't start a worker: {reason_of(error, or_else='lower --workers')}"))
             return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import OutputError, UsageError
+from app.files.reasons import reason_of
 from app.sinks.durable import sync_names, write_whole
 from app.sinks.jsonl import OK, stored_records
 from app.sinks.outputs import OutputSpec, assemble, has_records, is_assembled
@@ -75,7 +76,7 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {place}") from error
+                raise UsageError(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
             raise
         if receipt is not None:
             self.release()
@@ -99,7 +100,7 @@ class WorkFolder:
             self.settle()
             self.release()
         except OSError as error:
-            raise OutputError(f"can't write {self.output}: {error.strerror}") from error
+            raise OutputError(f"can't write {self.output}: {reason_of(error)}") from error
 
     def settle(self) -> None:
         """Do what is left to do once the outputs have their names, if they do: also for a run that was killed then."""
