@@ -67,6 +67,7 @@ class Supervisor:
     workers  how many children
     cores    CPUs to pin them to, in order; empty for no pin
     wide     CPUs that this process may use
+    signals  what asks to stop
     finished told of each shard that is finished, with the counts of its records
     """
 
@@ -80,6 +81,7 @@ class Supervisor:
         workers: int,
         cores: Sequence[int],
         wide: frozenset[int],
+        signals: StopSignals,
         drain_limit_s: float,
         finished: Callable[[int, Mapping[str, int]], None],
     ) -> None:
@@ -90,6 +92,7 @@ class Supervisor:
         self._workers = workers
         self._cores = tuple(cores)
         self._wide = wide
+        self._signals = signals
         self._drain_limit_s = drain_limit_s
         self._finished = finished
         self._selector = selectors.DefaultSelector()
@@ -114,7 +117,8 @@ class Supervisor:
         Raises UsageError when a child refuses the job (nothing was fetched), OutputError when records can't be
         stored any more. No child is left behind in any case.
         """
-        with StopSignals() as signals, self._selector:
+        signals = self._signals
+        with self._selector:
             self._selector.register(signals, selectors.EVENT_READ, signals.clear)
             self._selector.register(self._feed, selectors.EVENT_READ, self._feed.clear)
             try:
