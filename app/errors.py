@@ -11,6 +11,7 @@
     |-- StageCrashed          the isolated process that ran a stage died
     |-- StageRaised           what a stage raised in another process
     |-- OutputError           records can't be written any more: disk full, folder gone
+    |-- Interrupted           work was stopped on the way, by who asked for it; the same command does it again
     `-- Draining              nothing new is begun any more; the request has no outcome and is nobody's yet
 
 Errors say what happened. What to do about it (repeat, record, stop) is decided in `app.policy`, never here.
@@ -75,6 +76,10 @@ class StageRaised(PercoreError):
 
 class OutputError(PercoreError):
     """Records can't be stored. What was written before is whole and stays."""
+
+
+class Interrupted(PercoreError):
+    """Work was stopped on the way, by who had asked for it. Nothing is lost, and nothing failed."""
 
 
 class Draining(PercoreError):

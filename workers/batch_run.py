@@ -10,14 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from app.errors import OutputError, PercoreError, UsageError
+from app.errors import Interrupted, OutputError, PercoreError, UsageError
 from app.files.cache_folder import open_folder
+from app.files.reasons import reason_of
 from app.policy.advice import added_up, advise
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
+from workers.beside import Beside
+from workers.drain import StopSignals
 from workers.feed import Feed
 from workers.layout import shard_path
 from workers.ledger import Ledger
+from workers.phase import Phase
 from workers.plan import Plan, Shards, begin_of, workers_of
 from workers.progress import Progress
 from workers.summary import OriginUse, StageSummary, State, Summary, peak_bytes
@@ -45,33 +49,49 @@ class BatchRun:
         self._topology: Topology = read_topology()
         self._workers = workers_of(options, self._topology)
         self._cache = options.cache_options(self._workers)
-        self._folder = WorkFolder(plan.outputs)
+        self._phase = Phase()
+        self._folder = WorkFolder(plan.outputs, self._phase)
         self._tally = Tally()
         self._shards: Shards
+        self._feed: Feed | None = None  # until there is work to do
         self._started_at = datetime.now(UTC)
         self._started_s = time.monotonic()
 
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
+        with StopSignals() as signals:
+            shown = Progress(self._options.progress, self._estimate)
+            limit_s = self._options.settings.drain_timeout_s
+            beside = Beside(signals, self._phase, shown, self._tally, limit_s)
+            try:
+                return self._begin_and_work(signals, shown, beside)
+            except Interrupted:
+                # Before anything was fetched.
+                shown.say(self._advice_to_go_on())
+                return EXIT_INTERRUPTED
+            finally:
+                shown.close()
+                if not beside.is_left:
+                    self._folder.release()
+
+    def _begin_and_work(self, signals: StopSignals, shown: Progress, beside: Beside) -> int:
         options, plan = self._options, self._plan
         if self._cache is not None:
             open_folder(Path(self._cache.folder))
-        done = self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed)
+        done = beside.run(
+            lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
+        )
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
-            _print(f"nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
+            shown.say(f"fetch-batch: nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
             self._write_summary(done.summary)
             return 0
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
-        feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
-        shown = Progress(options.progress, lambda: self._estimate(feed))
-        supervisor = self._supervisor(feed, ledger, shown)
+        self._feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
+        supervisor = self._supervisor(self._feed, ledger, signals, shown)
         try:
-            is_finished = supervisor.run()
-            summary = self._summary(supervisor, "finished" if is_finished else "interrupted")
-            if is_finished:
-                self._publish(feed, summary)
+            summary = self._work(supervisor, beside, self._feed)
         except UsageError:
             self._folder.discard_if_new()
             raise
@@ -79,13 +99,22 @@ class BatchRun:
             self._write_summary(self._summary(supervisor, "stopped"))
             raise
         finally:
-            shown.close()
             ledger.close()
-            self._folder.release()
         self._write_summary(summary)
         return self._say_how_it_ended(summary, supervisor, shown)
 
-    def _supervisor(self, feed: Feed, ledger: Ledger, shown: Progress) -> Supervisor:
+    def _work(self, supervisor: Supervisor, beside: Beside, feed: Feed) -> Summary:
+        """Fetch what has no record, and make the outputs."""
+        if not supervisor.run():
+            return self._summary(supervisor, "interrupted")
+        summary = self._summary(supervisor, "finished")
+        try:
+            beside.run(lambda: self._publish(feed, summary))
+        except Interrupted:
+            return self._summary(supervisor, "interrupted")
+        return summary
+
+    def _supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
         options, topology = self._options, self._topology
         begin = begin_of(options, self._plan, self._folder.path, topology)
         return Supervisor(
@@ -96,6 +125,7 @@ class BatchRun:
             workers=self._workers,
             cores=core_order(topology) if should_pin(begin.settings.pin, topology) else (),
             wide=topology.allowed,
+            signals=signals,
             drain_limit_s=begin.settings.drain_timeout_s,
             finished=ledger.note,
         )
@@ -131,8 +161,11 @@ class BatchRun:
             f"What was done lies in {self._folder.path}/parts and shards; a list in a file can be gone on with"
         )
 
-    def _estimate(self, feed: Feed) -> float | None:
+    def _estimate(self) -> float | None:
         """How many records there will be, judged by how much of the input has been read."""
+        feed = self._feed
+        if feed is None:
+            return None
         share = self._plan.inputs.read_share()
         if self._plan.selection.limit is not None:
             share = max(share or 0.0, feed.lines_seen / self._plan.selection.limit)
@@ -178,7 +211,7 @@ class BatchRun:
         try:
             Path(self._options.summary).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
         except OSError as error:
-            _print(f"can't write the summary to {self._options.summary}: {error.strerror}")
+            _print(f"can't write the summary to {self._options.summary}: {reason_of(error)}")
 
 
 def _print(line: str) -> None:

@@ -60,6 +60,12 @@ class StopSignals:
         except BlockingIOError:
             pass
 
+    def wake(self) -> None:
+        """Make `fileno()` readable without a signal. From any thread."""
+        # Full: it is readable. Closed: nobody waits any more.
+        with suppress(OSError):
+            self._writer.send(b"!")
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             self.step = min(self.step + 1, STEP_KILL)

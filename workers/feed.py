@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from app.errors import PercoreError
+from app.files.reasons import reason_of
 from app.policy.sharding import Shard
 
 
@@ -96,7 +97,7 @@ class Feed:
         except PercoreError as error:
             self._put(error)
         except OSError as error:
-            self._put(PercoreError(f"can't read the input any further: {error.strerror}"))
+            self._put(PercoreError(f"can't read the input any further: {reason_of(error)}"))
         except Exception as error:
             # A thread that ended without a word would leave its reader waiting for ever.
             self._put(PercoreError(f"reading the input met a defect: {type(error).__name__}: {error}"))

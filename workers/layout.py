@@ -35,6 +35,11 @@ def work_path(output: Path) -> Path:
     return output.with_name(output.name + WORK_SUFFIX)
 
 
+def output_of(folder: Path) -> str:
+    """The name of the first output of the job whose work folder that is."""
+    return str(folder).removesuffix(WORK_SUFFIX)
+
+
 def part_path(folder: Path, number: int) -> Path:
     """Where shard `number` lies while it is under way."""
     return folder / PARTS / f"{number:06d}.jsonl"

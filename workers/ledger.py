@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 from app.sinks.jsonl import Kinds, count_kinds
 from workers.layout import LEDGER, shard_path
 
@@ -42,7 +43,7 @@ class Ledger:
         try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise OutputError(f"can't open {self._path}: {error.strerror}") from error
+            raise OutputError(f"can't open {self._path}: {reason_of(error)}") from error
 
     def note(self, number: int, kinds: Mapping[str, int]) -> None:
         """Shard `number` is finished, and its file in place."""

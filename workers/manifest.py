@@ -21,7 +21,7 @@ class InputMark(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One job's.
 
-    outputs        the first one's kind, and the whole names of the others
+    outputs        the first one's kind, and the whole names of the others (workers.output_order: which is the first)
     bodies         the folder of --store-bodies
     limit          input lines that are read, None for all
     sample, seed   which of them are fetched: see workers.selection; "" for all

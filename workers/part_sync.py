@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import gevent
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 from app.sinks.jsonl import JsonlPart
 
 _log = logging.getLogger("percore.batch")
@@ -63,7 +64,7 @@ def _flush(descriptors: list[int]) -> OSError | None:
 
 
 def _refused(error: OSError) -> OutputError:
-    return OutputError(f"can't flush records to the disk: {error.strerror}")
+    return OutputError(f"can't flush records to the disk: {reason_of(error)}")
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -26,6 +26,7 @@ from workers.affinity import worker_count
 from workers.batch_options import BatchOptions
 from workers.manifest import InputMark, Manifest
 from workers.messages import Begin
+from workers.output_order import in_order
 from workers.receipt import receipt_path
 from workers.selection import IsEntry, Selection
 from workers.topology import Topology
@@ -86,7 +87,7 @@ class Plan(msgspec.Struct, frozen=True):
 def make_plan(options: BatchOptions) -> Plan:
     """Look at the inputs' beginnings, and at the outputs' names. Raises UsageError."""
     inputs = _open(options)
-    outputs = parse_outputs(options.outputs)
+    outputs = in_order(parse_outputs(options.outputs))
     _keep_apart(options, inputs, outputs)
     selection = _selection(options, inputs)
     shard_size = selection.wider(options.shard_size)

@@ -15,6 +15,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
+from workers.phase import FETCHING, PhaseState
 from workers.progress_view import Snapshot, picture, words
 from workers.screen import Screen, takes_more
 from workers.summary import OriginUse
@@ -65,13 +66,13 @@ class Progress:
         self._is_plain = not (self._stream.encoding or "").lower().startswith("utf")
         self.every_s = {"live": _REDRAW_EVERY_S, "log": _LOG_EVERY_S, "json": _JSON_EVERY_S, "none": 3600.0}[self._mode]
 
-    def update(self, tally: Tally) -> None:
+    def update(self, tally: Tally, phase: PhaseState = FETCHING) -> None:
         """Show the state if its time has come."""
         now_s = self._clock_s()
         if now_s - self._shown_s < self.every_s:
             return
         self._shown_s = now_s
-        snapshot = self._snapshot(tally, now_s)
+        snapshot = self._snapshot(tally, phase, now_s)
         if self._screen is not None:
             if takes_more(self._stream):
                 screen = self._screen
@@ -113,7 +114,7 @@ class Progress:
             self._mode = "none"
             _write_to_nobody(self._stream)
 
-    def _snapshot(self, tally: Tally, now_s: float) -> Snapshot:
+    def _snapshot(self, tally: Tally, phase: PhaseState, now_s: float) -> Snapshot:
         kinds = tally.kinds
         done, ok = kinds.total(), kinds.pop("ok", 0)
         fetched = done - tally.resumed
@@ -137,6 +138,7 @@ class Progress:
             kinds=dict(kinds.most_common()),
             workers=tally.workers,
             slowest=[OriginUse(use.key, use.count, round(use.weight, 3)) for use in tally.slowest(_SLOWEST_TOLD)],
+            phase=phase,
         )
 
 

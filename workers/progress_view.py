@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from workers.phase import FETCHING, PhaseState
 from workers.screen import Line, Span
 from workers.summary import OriginUse
 from workers.tally import WorkerState
@@ -30,6 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     eta_s     seconds to the end, None while that can't be told
     kinds     failed records by error kind, most first
     slowest   origins that most time went to, most first
+    phase     what is being done
     """
 
     done: int
@@ -44,10 +46,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     kinds: dict[str, int] = {}
     workers: Sequence[WorkerState] = ()
     slowest: Sequence[OriginUse] = ()
+    phase: PhaseState = FETCHING
 
 
 def words(snapshot: Snapshot) -> str:
     """It in one plain line."""
+    if snapshot.phase.name != "fetching":
+        return f"{snapshot.phase.name} {snapshot.phase.output}: {_percent(snapshot.phase.share).strip() or 'begun'}"
     of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
     return (
         f"{snapshot.done:,}{of} done, {snapshot.failed:,} failed, {snapshot.in_flight:,} in flight, "
@@ -60,6 +65,8 @@ def picture(snapshot: Snapshot, rows: int, *, columns: int = 1000, plain: bool) 
 
     columns  of the window: a narrow one is shown less, least of all what matters least; whoever draws cuts the rest
     """
+    if snapshot.phase.name != "fetching":
+        return [_phase_line(snapshot.phase, columns, plain)]
     first = _bar_line(snapshot, columns, plain)
     is_narrow = columns < _NARROW_COLUMNS
     last = [line for line in (_kinds_line(snapshot, is_narrow), _slowest_line(snapshot, is_narrow)) if line]
@@ -81,13 +88,11 @@ def duration(seconds: float | None) -> str:
 
 
 def _bar_line(snapshot: Snapshot, columns: int, plain: bool) -> Line:
-    share = min(1.0, snapshot.done / snapshot.expected) if snapshot.expected else 0.0
-    full = int(share * _BAR_CHARACTERS)
-    done, rest = ("#", ".") if plain else ("█", "░")
+    share = min(1.0, snapshot.done / snapshot.expected) if snapshot.expected else None
     of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
     pieces: dict[str, Line] = {
-        "bar": [(done * full, "green"), (rest * (_BAR_CHARACTERS - full), "dim"), (" ", "")],
-        "share": [(f"{share:4.0%}  " if snapshot.expected else "      ", "")],
+        "bar": _bar(share or 0.0, plain),
+        "share": [(f"{_percent(share)}  ", "")],
         "done": [(f"{snapshot.done:,}{of} done", "bold")],
         "failed": [("  ", ""), (f"{snapshot.failed:,} failed", "red" if snapshot.failed else "dim")],
         "in flight": [(f"  {snapshot.in_flight:,} in flight", "")],
@@ -99,6 +104,23 @@ def _bar_line(snapshot: Snapshot, columns: int, plain: bool) -> Line:
             break
         del pieces[name]
     return [span for line in pieces.values() for span in line]
+
+
+def _phase_line(phase: PhaseState, columns: int, plain: bool) -> Line:
+    told: Line = [(f"{_percent(phase.share)}  ", ""), (phase.name, "bold"), (f" {phase.output}", "")]
+    bar = _bar(phase.share or 0.0, plain)
+    has_room = sum(len(text) for text, _ in (*bar, *told)) <= columns
+    return [*bar, *told] if has_room else told
+
+
+def _bar(share: float, plain: bool) -> Line:
+    full = int(share * _BAR_CHARACTERS)
+    done, rest = ("#", ".") if plain else ("█", "░")
+    return [(done * full, "green"), (rest * (_BAR_CHARACTERS - full), "dim"), (" ", "")]
+
+
+def _percent(share: float | None) -> str:
+    return "    " if share is None else f"{share:4.0%}"
 
 
 def _worker_line(state: WorkerState, is_narrow: bool) -> Line:

@@ -18,8 +18,9 @@ from app.sinks.durable import sync_names, write_whole
 from app.sinks.jsonl import stored_records
 from app.sinks.outputs import captures_path, warc_path
 from app.sinks.warc_shards import warc_shards
-from workers.layout import PARTS, SHARDS, part_path
+from workers.layout import PARTS, SHARDS, output_of, part_path
 from workers.ledger import Ledger
+from workers.phase import Phase
 
 ALL_KINDS = frozenset(kind.value for kind in ErrorKind)
 
@@ -34,14 +35,18 @@ def parse_kinds(text: str) -> frozenset[str]:
     return kinds
 
 
-def drop_failed(folder: Path, kinds: frozenset[str]) -> None:
+def drop_failed(folder: Path, kinds: frozenset[str], phase: Phase) -> None:
     """Take all records of these error kinds out of the work folder's shards and parts, and their captures. Raises
-    OSError, and UsageError when a shard's WARC is damaged.
+    OSError, Interrupted, and UsageError when a shard's WARC is damaged.
+
+    phase  counts shards and parts
     """
     parts = sorted((folder / PARTS).glob("*.jsonl"))
+    shards = sorted((folder / SHARDS).glob("*.jsonl"))
+    phase.begin("dropping", output_of(folder), len(parts) + len(shards))
     ledger = Ledger(folder)
     try:
-        for shard in sorted((folder / SHARDS).glob("*.jsonl")):
+        for shard in phase.counted(shards):
             number = int(shard.stem)
             counted = ledger.finished(number)
             if counted is None or kinds & counted.keys():
@@ -49,7 +54,7 @@ def drop_failed(folder: Path, kinds: frozenset[str]) -> None:
     finally:
         ledger.close()
     # What they have captured of these stays behind: nothing will name it.
-    for part in parts:
+    for part in phase.counted(parts):
         write_whole(part, _kept(part, kinds))
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from app.errors import OutputError, PercoreError, UsageError
+from app.files.reasons import reason_of
 from app.model.caching import CacheCounts
 from app.policy.advice import StageUse
 from app.policy.sharding import Shard
@@ -66,6 +67,7 @@ class Supervisor:
     workers  how many children
     cores    CPUs to pin them to, in order; empty for no pin
     wide     CPUs that this process may use
+    signals  what asks to stop
     finished told of each shard that is finished, with the counts of its records
     """
 
@@ -79,6 +81,7 @@ class Supervisor:
         workers: int,
         cores: Sequence[int],
         wide: frozenset[int],
+        signals: StopSignals,
         drain_limit_s: float,
         finished: Callable[[int, Mapping[str, int]], None],
     ) -> None:
@@ -89,6 +92,7 @@ class Supervisor:
         self._workers = workers
         self._cores = tuple(cores)
         self._wide = wide
+        self._signals = signals
         self._drain_limit_s = drain_limit_s
         self._finished = finished
         self._selector = selectors.DefaultSelector()
@@ -113,7 +117,8 @@ class Supervisor:
         Raises UsageError when a child refuses the job (nothing was fetched), OutputError when records can't be
         stored any more. No child is left behind in any case.
         """
-        with StopSignals() as signals, self._selector:
+        signals = self._signals
+        with self._selector:
             self._selector.register(signals, selectors.EVENT_READ, signals.clear)
             self._selector.register(self._feed, selectors.EVENT_READ, self._feed.clear)
             try:
@@ -144,7 +149,7 @@ class Supervisor:
         try:
             child = Child(core, self._wide)
         except OSError as error:
-            self._stop_for(PercoreError(f"can't start a worker: {error.strerror}"))
+            self._stop_for(PercoreError(f"can't start a worker: {reason_of(error, or_else='lower --workers')}"))
             return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))

@@ -26,6 +26,8 @@ from app.sinks.warc_shards import WarcShard, warc_shards
 from workers.failed_indexes import unpacked
 from workers.layout import SHARDS, shard_path
 from workers.ledger import Ledger
+from workers.phase import Phase
+from workers.receipt import Receipt
 
 T = TypeVar("T")
 
@@ -38,20 +40,22 @@ class _Shard(NamedTuple):
     pages: WarcShard | None
 
 
-def unpack(specs: Sequence[OutputSpec], failed: dict[str, bytes] | None, folder: Path, shard_size: int) -> None:
+def unpack(specs: Sequence[OutputSpec], receipt: Receipt, folder: Path, shard_size: int, phase: Phase) -> None:
     """Cut the finished outputs of a job into the shards of the work folder `folder`. Memory follows one shard.
 
-    failed  the receipt's
-    Raises OSError, and UsageError when an output can't be read as what the job has written.
+    receipt  theirs
+    phase    counts records
+    Raises OSError, Interrupted, and UsageError when an output can't be read as what the job has written.
     """
+    phase.begin("unpacking", _source(specs), receipt.summary.records)
     ledger = Ledger(folder)
     warc = next((spec.path for spec in specs if spec.kind == "warc.gz"), None)
     try:
         with ExitStack() as stack:
             raw = None if warc is None else stack.enter_context(open(warc, "rb", buffering=0))
             pages = None if raw is None or warc is None else _readable(warc_shards(raw), warc)
-            for shard in _shards(specs, pages, failed, shard_size):
-                _write(shard, raw, folder, ledger)
+            for shard in _shards(specs, pages, receipt.failed, shard_size):
+                _write(shard, raw, folder, ledger, phase)
             if pages is not None and next(pages, None) is not None:
                 raise _unfit(f"{warc} has more shards than records")
         sync_names(folder / SHARDS)
@@ -62,14 +66,19 @@ def unpack(specs: Sequence[OutputSpec], failed: dict[str, bytes] | None, folder:
 def _shards(
     specs: Sequence[OutputSpec], pages: Iterator[WarcShard] | None, failed: dict[str, bytes] | None, shard_size: int
 ) -> Iterator[_Shard]:
-    # pyarrow is to be started for, so Parquet comes last.
-    sources = sorted((spec for spec in specs if has_records(spec)), key=lambda spec: spec.kind == "parquet")
-    if sources:
-        return _recorded(_readable(_records_of(sources[0]), sources[0].path), pages, shard_size)
+    source = _source(specs)
+    if has_records(source):
+        return _recorded(_readable(_records_of(source), source.path), pages, shard_size)
     assert pages is not None, "what has no records is a WARC"
     if failed is None:
         raise _unfit("the receipt does not say which requests failed, as it was written by another version")
     return _captured(pages, unpacked(failed), shard_size)
+
+
+def _source(specs: Sequence[OutputSpec]) -> OutputSpec:
+    """The output to take the records from, if any has them."""
+    # pyarrow is to be started for, so Parquet comes last.
+    return min(specs, key=lambda spec: (not has_records(spec), spec.kind == "parquet"))
 
 
 def _recorded(records: Iterable[Stored], pages: Iterator[WarcShard] | None, shard_size: int) -> Iterator[_Shard]:
@@ -108,13 +117,13 @@ def _captured(pages: Iterator[WarcShard], failures: Iterator[tuple[int, str]], s
         raise _unfit(f"the WARC has no shard of request {failure[0]}")
 
 
-def _write(shard: _Shard, raw: io.FileIO | None, folder: Path, ledger: Ledger) -> None:
+def _write(shard: _Shard, raw: io.FileIO | None, folder: Path, ledger: Ledger, phase: Phase) -> None:
     path = shard_path(folder, shard.number)
     if shard.pages is not None and raw is not None:
         begin, end, _ = shard.pages
         copy_whole(raw.fileno(), begin, end - begin, warc_path(path))
     kinds: Counter[str] = Counter()
-    write_whole(path, _counted(shard.records, kinds))
+    write_whole(path, _counted(phase.counted(shard.records), kinds))
     ledger.note(shard.number, kinds)
 
 

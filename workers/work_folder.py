@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import OutputError, UsageError
+from app.files.reasons import reason_of
 from app.sinks.durable import sync_names, write_whole
 from app.sinks.jsonl import OK, stored_records
 from app.sinks.outputs import OutputSpec, assemble, has_records, is_assembled
@@ -26,6 +27,7 @@ from workers.failed_indexes import FailedIndexes
 from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS, work_path
 from workers.manifest import Manifest, difference
 from workers.output_lock import OutputLock
+from workers.phase import Phase
 from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vouches, write_receipt
 from workers.retry_failed import drop_failed
 from workers.summary import Summary
@@ -48,9 +50,11 @@ class WorkFolder:
     process ends.
 
     specs  the outputs; the folder, and the receipt, lie beside the first one
+    phase  told how far `begin` and `publish` are, which raise Interrupted once it is stopped
     """
 
-    def __init__(self, specs: Sequence[OutputSpec]) -> None:
+    def __init__(self, specs: Sequence[OutputSpec], phase: Phase | None = None) -> None:
+        self._phase = phase or Phase()
         self._specs = tuple(specs)
         self._outputs = [spec.path for spec in specs]
         self.output = self._outputs[0]
@@ -75,7 +79,7 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                raise UsageError(f"can't write {self._specs[0]}: {error.strerror}: {place}") from error
+                raise UsageError(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
             raise
         if receipt is not None:
             self.release()
@@ -91,15 +95,20 @@ class WorkFolder:
 
         An output that has appeared in the meantime is somebody else's, and is not replaced.
         """
+        total = sum(1 for _ in shards())
         for spec in self._specs:
-            assemble(spec, shards(), self.path, replace=self._intent.replaces)
+            self._phase.begin("assembling", spec, total)
+            assemble(spec, self._phase.counted(shards()), self.path, replace=self._intent.replaces)
         try:
-            failed = None if any(map(has_records, self._specs)) else _failed_of(shards())
+            failed = None
+            if not any(map(has_records, self._specs)):
+                self._phase.begin("assembling", receipt_path(self.output), total)
+                failed = _failed_of(self._phase.counted(shards()))
             write_receipt(self.path / RECEIPT, self._outputs, manifest, summary, failed)
             self.settle()
             self.release()
         except OSError as error:
-            raise OutputError(f"can't write {self.output}: {error.strerror}") from error
+            raise OutputError(f"can't write {self.output}: {reason_of(error)}") from error
 
     def settle(self) -> None:
         """Do what is left to do once the outputs have their names, if they do: also for a run that was killed then."""
@@ -149,8 +158,8 @@ class WorkFolder:
                 if retry is None or _has_none(receipt, retry):
                     return receipt
                 self._is_new = True
-                unpack(self._specs, receipt.failed, self.path, manifest.shard_size)
-                drop_failed(self.path, retry)
+                unpack(self._specs, receipt, self.path, manifest.shard_size, self._phase)
+                drop_failed(self.path, retry, self._phase)
             replaces = any(output.exists() for output in self._outputs)
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
             write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
@@ -164,7 +173,7 @@ class WorkFolder:
                 raise UsageError(f"{spec} has appeared since {self.path}/ was begun; --fresh replaces it")
         # A retry that was stopped goes on: what it has fetched by now is not fetched once more.
         if retry is not None and self._intent.retry != sorted(retry):
-            drop_failed(self.path, retry)
+            drop_failed(self.path, retry, self._phase)
             self._intend(Intent(self._intent.replaces, sorted(retry)))
         return None
 

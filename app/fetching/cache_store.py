@@ -19,6 +19,7 @@ import gevent
 from gevent import get_hub
 
 from app.files.cache_folder import CacheFolder
+from app.files.reasons import reason_of
 
 # Beyond this, writing and reading are worth a thread.
 _ASIDE_BYTES = 256 * 1024
@@ -134,7 +135,7 @@ class CacheStore:
     def _complain(self, what: str, error: OSError) -> None:
         if not self._has_warned:
             self._has_warned = True
-            self._warn(f"the cache {self._given} can't be {what}: {error.strerror or error}; going on without it")
+            self._warn(f"the cache {self._given} can't be {what}: {reason_of(error)}; going on without it")
 
     def _mind_limit(self) -> None:
         # Others write as much as we do, as far as we know.

@@ -21,6 +21,7 @@ from requests.exceptions import (
     SSLError,
 )
 
+from app.files.reasons import reason_of
 from app.model.outcome import ErrorKind
 
 # Without a name in pycurl.
@@ -139,6 +140,11 @@ class TransferError(Exception):
         # Over QUIC libcurl tells of a refusal as of data that could not be sent.
         is_refusal = not self.is_connected or text.startswith("Failed to connect")
         return ErrorKind.CONNECT_FAILED if kind is ErrorKind.CONNECTION_LOST and is_refusal else kind
+
+
+def no_socket(error: OSError) -> str:
+    """What a record says when the system refuses a socket, or a descriptor without which there is none."""
+    return f"no socket: {reason_of(error)}"
 
 
 def requests_error(

@@ -22,7 +22,7 @@ from gevent.monkey import get_original
 
 from app.errors import FetchError
 from app.fetching.answer import Answer
-from app.fetching.curl_errors import TransferError
+from app.fetching.curl_errors import TransferError, no_socket
 from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
@@ -267,7 +267,7 @@ class CurlTransport:
 
     def _error(self, transfer: Transfer, in_answer: bool) -> TransferError:
         assert transfer.code is not None
-        return TransferError(transfer.code, transfer.message, is_connected=transfer.is_connected(), in_answer=in_answer)
+        return TransferError(transfer.code, transfer.why, is_connected=transfer.is_connected(), in_answer=in_answer)
 
     # --- connections that are shared --------------------------------------------------------------------------------
 
@@ -375,8 +375,9 @@ class CurlTransport:
             raise decision.denial.error()
         return decision.vetted
 
-    def _open_socket(self, purpose: int, address: Any) -> int:
+    def _open_socket(self, transfer: Transfer, purpose: int, address: Any) -> int:
         """libcurl opens a socket; its descriptor, or SOCKET_BAD. Must not switch."""
+        transfer.no_socket = ""
         if self._is_limited:
             text = address.addr[0]
             if isinstance(text, bytes):
@@ -386,7 +387,8 @@ class CurlTransport:
         try:
             descriptor: int = _socket(address.family, address.socktype, address.protocol).detach()
         except OSError as error:
-            _log.error("no socket: %s", error)
+            transfer.no_socket = no_socket(error)
+            _log.error(transfer.no_socket)
             return pycurl.SOCKET_BAD
         self.hub_curl.opened(descriptor)
         self._connections += 1

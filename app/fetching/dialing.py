@@ -7,6 +7,7 @@ lead anywhere else. It holds for every hop of a redirect, since every hop dials 
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
@@ -22,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import create_connection
 
 from app.errors import FetchError, InvalidRequest
+from app.fetching.curl_errors import no_socket
 from app.fetching.names import Names
 from app.policy.addresses import AddressPolicy
 
@@ -53,7 +55,9 @@ class Dialer:
             except TimeoutError:
                 failure = ConnectTimeoutError(connection, f"{connection.host} did not answer in time")
             except OSError as error:
-                failure = NewConnectionError(connection, f"Failed to establish a new connection: {error}")
+                is_ours = error.errno == errno.EMFILE
+                said = no_socket(error) if is_ours else f"Failed to establish a new connection: {error}"
+                failure = NewConnectionError(connection, said)
             else:
                 sys.audit("http.client.connect", connection, connection.host, connection.port)
                 return connected

@@ -94,6 +94,7 @@ def _message(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if text.startswith("<") and ">: " in text:
         text = text.partition(">: ")[2]
-    if text.startswith(("HTTPConnection(", "HTTPSConnection(")) and "): " in text:
+    # The last two are those of app.fetching.dialing.
+    if text.startswith(("HTTPConnection(", "HTTPSConnection(", "Plain(", "Secure(")) and "): " in text:
         text = text.partition("): ")[2]
     return text[:500]

@@ -28,12 +28,13 @@ from gevent import get_hub
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
-from app.fetching.curl_errors import TransferError
+from app.fetching.curl_errors import TransferError, no_socket
 from app.fetching.socket_set import SocketSet
 
 _log = logging.getLogger("percore.fetching")
 
 _thread_id: Callable[[], int] = get_original("_thread", "get_ident")
+_socketpair = get_original("socket", "socketpair")
 
 # After this many rounds of transfers that end and begin the next in the same turn, other greenlets get theirs.
 _ROUNDS_PER_TURN = 4
@@ -73,12 +74,18 @@ class HubCurl:
     max_idle_connections  kept open for later transfers, all origins together; the longest unused goes first
 
     is_closed  it can be used no more
+    Raises TransferError, as for a socket that can't be opened, when there are no descriptors for it.
     """
 
     def __init__(self, *, max_idle_connections: int = 1024) -> None:
         self.hub: Hub = get_hub()
         self._loop = self.hub.loop
-        self._multi = pycurl.CurlMulti()
+        try:
+            self._multi = _new_multi()
+            # They keep the loop alive only while there are transfers: gevent.wait() shall end.
+            self._sockets = SocketSet(self._loop, self._turn)
+        except OSError as error:
+            raise TransferError(pycurl.E_COULDNT_CONNECT, no_socket(error), is_connected=False) from error
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_idle_connections)
@@ -98,8 +105,6 @@ class HubCurl:
         self.is_closed = False
         self._started = self._succeeded = self._failed = self._stopped = 0
         self._thread_id = _thread_id()
-        # They keep the loop alive only while there are transfers: gevent.wait() shall end.
-        self._sockets = SocketSet(self._loop, self._turn)
 
     def start(self, transfer: Transferred) -> None:
         """Hand a transfer to libcurl. `ended` is called once, unless `stop` comes first. Does not yield.
@@ -383,3 +388,14 @@ class HubCurl:
             except BaseException as error:
                 # Out of a bare greenlet, whose parent is the hub. The others are to be woken all the same.
                 self.hub.handle_error(transfer, type(error), error, error.__traceback__)
+
+
+def _new_multi() -> pycurl.CurlMulti:
+    """Raises OSError when the system refuses the descriptors for it, which libcurl itself does not tell."""
+    try:
+        return pycurl.CurlMulti()
+    except pycurl.error:
+        # What wakes it is an eventfd, or a pair of sockets, as it was built.
+        for end in _socketpair():
+            end.close()
+        raise

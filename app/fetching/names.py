@@ -23,6 +23,7 @@ from gevent import monkey
 from gevent.event import AsyncResult
 
 from app.errors import FetchError, InvalidRequest
+from app.files.reasons import reason_of
 from app.hub.undisturbed import undisturbed
 from app.model.outcome import ErrorKind
 from app.policy.name_cache import NameCache, Resolution
@@ -380,7 +381,7 @@ def _timed(look_up: Callable[[str], Sequence[str]], name: str, clock_s: Callable
         result = Resolution(addresses) if addresses else Resolution(reason="the name has no address")
     except OSError as error:
         lasting = isinstance(error, socket.gaierror) and error.errno in _LASTING_CODES
-        result = Resolution(reason=error.strerror or str(error) or type(error).__name__, lasting=lasting)
+        result = Resolution(reason=reason_of(error), lasting=lasting)
     except BaseException as error:
         result = error
     return _Ended(result, began_s, clock_s())

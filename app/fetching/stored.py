@@ -21,6 +21,7 @@ from app.fetching.page import Page
 from app.fetching.stored_message import MAX_HEAD_BYTES, answer_of, is_still_coded
 from app.fetching.visit import Parent, Visit, decoded_body, too_large
 from app.files.placed import PlacedReader
+from app.files.reasons import reason_of
 from app.files.unpacked import Place, Unpacked
 from app.files.warc import Record, read_record
 from app.hub.per_hub import of_this_hub
@@ -99,7 +100,7 @@ class _Files:
             return str(error)
         except OSError as error:
             self._forget(stored.path)
-            return error.strerror or str(error)
+            return reason_of(error)
 
     def _reader(self, path: bytes) -> PlacedReader:
         if path not in self._open:

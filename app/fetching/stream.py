@@ -225,4 +225,4 @@ class Stream(Transfer):
 
     def _error(self) -> TransferError:
         assert self.code is not None
-        return TransferError(self.code, self.message, is_connected=self.is_connected(), in_answer=self._has_head)
+        return TransferError(self.code, self.why, is_connected=self.is_connected(), in_answer=self._has_head)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import certifi
@@ -76,11 +77,12 @@ class Transfer:
     chunks   pieces of the body
     is_numeric  the URL's host, or the proxy's, is an address, in whatever notation
     code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
+    no_socket  why the last socket that libcurl asked for could not be opened; "" if it could
     """
 
     __slots__ = (
         "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_is_fresh", "_may_share", "_position", "_resolve",
-        "_shape", "_timeout_ms", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message",
+        "_shape", "_timeout_ms", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message", "no_socket",
     )  # fmt: skip
 
     def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
@@ -98,7 +100,7 @@ class Transfer:
         self.head: list[bytes] = []
         self.chunks: list[bytes] = []
         self.code: int | None = 0
-        self.message = ""
+        self.message = self.no_socket = ""
         self.curl = pycurl.Curl()
         self._configure(profile, open_socket)
 
@@ -208,6 +210,11 @@ class Transfer:
         self.code = code
         self.message = message
 
+    @property
+    def why(self) -> str:
+        """Why it failed: libcurl's words, unless it was refused a socket, of which it knows no reason."""
+        return (self.code == pycurl.E_COULDNT_CONNECT and self.no_socket) or self.message
+
     def stop(self, code: int = pycurl.E_ABORTED_BY_CALLBACK, message: str = "stopped") -> None:
         """End a transfer that is under way. Not from a callback of libcurl."""
         if self.code is None:
@@ -274,7 +281,7 @@ class Transfer:
         setopt(pycurl.DNS_CACHE_TIMEOUT, -1)
         setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
         if open_socket is not None:
-            setopt(pycurl.OPENSOCKETFUNCTION, open_socket)
+            setopt(pycurl.OPENSOCKETFUNCTION, partial(open_socket, self))
         # The URL is sent as it is given; it was made canonical before.
         setopt(pycurl.PATH_AS_IS, 1)
         setopt(pycurl.HTTP_VERSION, _HTTP_VERSIONS[profile.http])

@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 
 from app.errors import UsageError
+from app.files.reasons import reason_of
 
 # Of the form of files and their places: another one, another folder.
 _VERSION = "v1"
@@ -55,7 +56,7 @@ def open_folder(folder: Path) -> None:
         if not tag.exists():
             tag.write_bytes(_TAG)
     except OSError as error:
-        raise UsageError(f"the cache {folder} can't be used: {error.strerror}: {error.filename}") from error
+        raise UsageError(f"the cache {folder} can't be used: {reason_of(error)}: {error.filename}") from error
 
 
 class CacheFolder:

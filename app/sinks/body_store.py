@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 
 _BLOCK_BYTES = 1 << 20
 
@@ -98,7 +99,7 @@ class BodyStore:
             os.close(descriptor)
 
     def _refused(self, error: OSError) -> OutputError:
-        return OutputError(f"can't store bodies in {self._folder}: {error.strerror}")
+        return OutputError(f"can't store bodies in {self._folder}: {reason_of(error)}")
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

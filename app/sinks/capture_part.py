@@ -18,6 +18,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 from app.sinks.copying import copy_bytes
 
 _MARK = b"PcC1"
@@ -38,7 +39,7 @@ class CapturePart:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._size_bytes = self._recover()
         except OSError as error:
-            raise OutputError(f"can't open {path}: {error.strerror}") from error
+            raise OutputError(f"can't open {path}: {reason_of(error)}") from error
 
     def holds(self, identifier: UUID) -> bool:
         """Whether that capture is here, and whole."""
@@ -53,7 +54,7 @@ class CapturePart:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
             os.ftruncate(self._descriptor, self._size_bytes)
-            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+            raise OutputError(f"can't write to {self._path}: {reason_of(error)}") from error
         self._places[identifier] = (self._size_bytes + _HEAD.size, len(capture))
         self._size_bytes += _HEAD.size + len(capture)
 
@@ -71,7 +72,7 @@ class CapturePart:
         except OSError as error:
             # The space is wanted most where there is none left.
             temporary.unlink(missing_ok=True)
-            raise OutputError(f"can't write {path}: {error.strerror}") from error
+            raise OutputError(f"can't write {path}: {reason_of(error)}") from error
 
     def close(self) -> None:
         """Leave the part as it is, to be taken up again."""

@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.sinks.copying import copy_bytes
 from app.sinks.durable import sync_names
@@ -72,7 +73,7 @@ class JsonlPart:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._size_bytes = self._recover()
         except OSError as error:
-            raise OutputError(f"can't open {path}: {error.strerror}") from error
+            raise OutputError(f"can't open {path}: {reason_of(error)}") from error
 
     @property
     def kinds(self) -> Kinds:
@@ -98,7 +99,7 @@ class JsonlPart:
             self._write(b"".join(lines))
         except OSError as error:
             os.ftruncate(self._descriptor, self._size_bytes)
-            raise OutputError(f"can't write to {self._path}: {error.strerror}") from error
+            raise OutputError(f"can't write to {self._path}: {reason_of(error)}") from error
         for outcome, line in zip(outcomes, lines, strict=True):
             self._places[outcome.index] = (self._size_bytes, len(line))
             self._size_bytes += len(line)
@@ -127,7 +128,7 @@ class JsonlPart:
         except OSError as error:
             # The space is wanted most where there is none left.
             temporary.unlink(missing_ok=True)
-            raise OutputError(f"can't write {path}: {error.strerror}") from error
+            raise OutputError(f"can't write {path}: {reason_of(error)}") from error
         finally:
             self.close()
 
@@ -198,7 +199,7 @@ def count_kinds(path: Path) -> Kinds | None:
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     except OSError as error:
-        raise OutputError(f"can't read {path}: {error.strerror}") from error
+        raise OutputError(f"can't read {path}: {reason_of(error)}") from error
 
 
 def concatenate(parts: Iterator[Path], path: Path) -> None:
@@ -214,7 +215,7 @@ def concatenate(parts: Iterator[Path], path: Path) -> None:
             os.fsync(out.fileno())
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise OutputError(f"can't write {path}: {error.strerror}") from error
+        raise OutputError(f"can't write {path}: {reason_of(error)}") from error
 
 
 def _kind(error: Failure | None) -> str:

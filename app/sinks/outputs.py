@@ -17,6 +17,7 @@ import msgspec
 
 from app.errors import OutputError, UsageError
 from app.files.parquet_extra import pyarrow_is_missing
+from app.files.reasons import reason_of
 from app.sinks.publishing import Publication
 from app.sinks.streams import write_gzip, write_plain, write_zstd
 
@@ -125,7 +126,7 @@ def page_outputs(specs: Iterable[OutputSpec], bodies: str | None = None) -> Page
         try:
             os.makedirs(bodies, exist_ok=True)
         except OSError as error:
-            why = "it is a file" if os.path.isfile(bodies) else error.strerror
+            why = "it is a file" if os.path.isfile(bodies) else reason_of(error)
             raise UsageError(f"--store-bodies {bodies}: {why}") from None
         bodies = str(Path(bodies).resolve())
     return PageOutputs(any(spec.kind == "warc.gz" for spec in specs), bodies)
@@ -169,7 +170,7 @@ def assemble(spec: OutputSpec, shards: Iterable[Path], folder: Path, *, replace:
                 _WRITERS[spec.kind](shards, out)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        raise OutputError(f"can't write {spec}: {error.strerror or error}{where}") from error
+        raise OutputError(f"can't write {spec}: {reason_of(error)}{where}") from error
 
 
 def is_assembled(spec: OutputSpec, folder: Path) -> bool:

@@ -20,6 +20,7 @@ from app.fetching.curl_transport import CurlTransport
 from app.fetching.exchanges import exchanges_of
 from app.fetching.page import Page
 from app.fetching.session import USER_AGENT
+from app.files.reasons import reason_of
 from app.sinks.body_store import BodyStore
 from app.sinks.capture_part import CapturePart
 from app.sinks.outputs import PageOutputs, captures_path, warc_path
@@ -142,7 +143,7 @@ class PageSink:
             try:
                 self._captures.drop()
             except OSError as error:
-                raise OutputError(f"can't clear up: {error.strerror}: {error.filename}") from error
+                raise OutputError(f"can't clear up: {reason_of(error)}: {error.filename}") from error
 
 
 def _sha256(body: bytes) -> str:

@@ -23,6 +23,9 @@ from app.errors import BrokenInput
 
 _PROGRAM = "app.sinks.parquet_program"
 
+# The least that Linux has: a page (fcntl(2), F_SETPIPE_SZ).
+_PIPE_BYTES = 4096
+
 REFUSED = 3
 """The program's exit status when it tells a Refusal, on the last line of its standard error, as JSON."""
 
@@ -37,13 +40,15 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def write_parquet_apart(shards: Iterable[Path], out: BinaryIO) -> None:
     """As app.sinks.parquet.write_parquet. out: has a descriptor, and nothing in its buffer. Raises OSError."""
-    with _running("write", [], stdin=subprocess.PIPE, stdout=out) as process:
+    # A small pipe, so that who counts the shards that were taken from it is not far ahead of the process.
+    with _running("write", [], stdin=subprocess.PIPE, stdout=out, pipesize=_PIPE_BYTES) as process:
         assert process.stdin is not None
         # It is gone when it was refused something; the reason is told at the end.
         with suppress(BrokenPipeError), process.stdin as names:
             for shard in shards:
                 # As bytes, which are base64 in JSON: a name need not be UTF-8.
                 names.write(msgspec.json.encode(os.fsencode(shard)) + b"\n")
+                names.flush()
 
 
 def read_parquet_apart(path: Path) -> Iterator[bytes]:

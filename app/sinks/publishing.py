@@ -23,6 +23,7 @@ from typing import BinaryIO
 import msgspec
 
 from app.errors import OutputError
+from app.files.reasons import reason_of
 from app.sinks.exchange import exchange
 
 
@@ -64,7 +65,7 @@ class Publication:
             self._clear_away()
             _flush_folder(self._path.parent)
         except OSError as error:
-            raise OutputError(f"can't clear up beside {self._path}: {error.strerror}") from error
+            raise OutputError(f"can't clear up beside {self._path}: {reason_of(error)}") from error
         return True
 
     @contextmanager

@@ -10,6 +10,7 @@ import msgspec
 
 from app.errors import UsageError
 from app.files.placed import PlacedReader
+from app.files.reasons import reason_of
 from app.files.unpacked import Unpacked, UnpackedFile
 from app.sources.parquet import ParquetRows
 from app.sources.source import STANDARD_INPUT, Format, Source
@@ -49,7 +50,7 @@ def status_of(name: str) -> os.stat_result:
     try:
         return os.fstat(0) if name == STANDARD_INPUT else os.stat(name)
     except OSError as error:
-        raise UsageError(f"can't read {name}: {error.strerror}") from None
+        raise UsageError(f"can't read {name}: {reason_of(error)}") from None
 
 
 class InputFile:
@@ -65,7 +66,7 @@ class InputFile:
                 0 if given.is_standard_input else given.name, "rb", closefd=not given.is_standard_input
             )
         except OSError as error:
-            raise UsageError(f"can't read {given.name}: {error.strerror}") from None
+            raise UsageError(f"can't read {given.name}: {reason_of(error)}") from None
         self._unpacked = Unpacked(self._raw, limit_bytes=limit_bytes)
 
     @property

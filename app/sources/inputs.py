@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from app.errors import BrokenInput, UsageError
+from app.files.reasons import reason_of
 from app.sources.forms import TAGGED, unreadable_line
 from app.sources.input_file import InputFile, InputName, status_of
 from app.sources.source import STANDARD_INPUT, Format, format_of
@@ -150,7 +151,7 @@ class Inputs:
                 with suppress(BrokenInput):
                     next(opened.lines(), None)
             except OSError as error:
-                raise UsageError(f"can't read {given.name}: {error.strerror}") from None
+                raise UsageError(f"can't read {given.name}: {reason_of(error)}") from None
             finally:
                 opened.close()
 

@@ -10,7 +10,6 @@ by a program that does not use it, and never while pages are being worked on.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from app.errors import UnknownStage, UsageError
 from app.stages.base import Stage
 from app.stages.definition import takes_earlier
+from app.stages.import_failure import import_failure
 from app.stages.reference import check_reference, target_of
 
 _GROUP = "percore.stages"
@@ -91,7 +91,7 @@ def _registered(name: str, points: list[EntryPoint]) -> Stage:
     if name in _BUILT_IN:
         return _as_stage(name, _load(name, lambda: target_of(_BUILT_IN[name])))
     # It is recorded under the name that it is registered under.
-    return _as_stage(name, _load(name, points[0].load)).called(name)
+    return _as_stage(name, _load(name, points[0].load, _origin_of(points[0]))).called(name)
 
 
 def _origin_of(point: EntryPoint) -> str:
@@ -99,25 +99,14 @@ def _origin_of(point: EntryPoint) -> str:
     return f"{package} ({point.value})"
 
 
-def _load(name: str, load: Callable[[], Any]) -> Any:
-    """Call `load`; what somebody else's module raises while it is imported becomes one clear line."""
+def _load(name: str, load: Callable[[], Any], whose: str = "") -> Any:
+    """Call `load`; what somebody else's module raises while it is imported becomes one clear line. whose: offers it."""
     try:
         return load()
     except UnknownStage as error:
         raise UnknownStage(f"stage {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
-        place = _place_of(error)
-        what = " ".join((str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}").split())
-        raise UnknownStage(f"stage {name!r} can't be imported: {what} ({place})") from error
-
-
-def _place_of(error: BaseException) -> str:
-    """The line that raised it; of a mistake in the use of @stage, the line that used it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, UsageError):
-        own = __file__.rpartition("/")[0] + "/"
-        frames = traceback.StackSummary.from_list([one for one in frames if not one.filename.startswith(own)] or frames)
-    return f"{frames[-1].filename}, line {frames[-1].lineno}"
+        raise UnknownStage(f"stage {name!r} can't be imported: {import_failure(error, whose)}") from error
 
 
 def _as_stage(name: str, found: Any) -> Stage:

@@ -307,7 +307,9 @@ def test_a_child_that_can_not_be_replaced_ends_the_run(origin: Origin, source: P
         limit_files(process.pid, 3)
         os.kill(children_of(process.pid)[0], signal.SIGKILL)
         assert process.wait() == 3
-        assert "can't start a worker: Too many open files" in process.stderr
+        assert (
+            "can't start a worker: Too many open files (raise `ulimit -n`, or lower --workers); what was written"
+        ) in process.stderr
         assert "Traceback" not in process.stderr
         assert process.session() == []
     origin.open("held")

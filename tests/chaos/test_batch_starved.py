@@ -198,7 +198,7 @@ def test_no_descriptors_left(origin: Origin, chance: random.Random, tmp_path: Pa
                 # None but those that it has from the beginning: those of a child that is gone would do for another.
                 limit_files(process.pid, 3)
                 os.kill(chance.choice(children), signal.SIGKILL)
-            came[job.end(process, "Too many open files")] += 1
+            came[job.end(process, "Too many open files (raise `ulimit -n`, or lower --")] += 1
         job.assert_sound()
     job.finish()
     print(f"\nno descriptors: {dict(came)}")

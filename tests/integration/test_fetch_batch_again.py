@@ -272,6 +272,31 @@ def test_outputs_of_every_kind_are_known_again_and_retried(
     assert (status, "of another set of outputs" in said) == (2, True)
 
 
+def test_outputs_are_one_set_in_whatever_order(origin: Origin, tmp_path: Path) -> None:
+    urls = [
+        origin.url("/flaky-status/x/1/503" if n == 3 else f"/ok/{n}" if n < 20 else "/gate/held") for n in range(21)
+    ]
+    source = write_list(tmp_path / "urls.txt", urls)
+    one = [source, "-o", "b.jsonl", "-o", "a.jsonl.gz", "-o", "c.warc.gz", *ONCE]
+    other = [source, "-o", "c.warc.gz", "-o", "a.jsonl.gz", "-o", "b.jsonl", *ONCE]
+    with running_batch(*one, "--drain-timeout", "0", cwd=tmp_path) as process:
+        origin.wait_waiting("held", n=1)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        done = sum(path.read_bytes().count(b"\n") for path in (tmp_path / "b.jsonl.percore").rglob("*.jsonl"))
+    asked = origin.counts().total
+    origin.open("held")
+    assert run_batch(*other, cwd=tmp_path)[0] == 1
+    assert origin.counts().total == asked + 21 - done, "it went on"
+    for arguments in (one, other):
+        status, said = run_batch(*arguments, cwd=tmp_path)
+        assert (status, "nothing to do: b.jsonl, a.jsonl.gz, c.warc.gz is finished" in said) == (0, True), said
+    assert run_batch(*other, "--retry-failed", cwd=tmp_path)[0] == 0
+    assert failed(tmp_path / "b.jsonl") == set()
+    assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == (tmp_path / "b.jsonl").read_bytes()
+    assert len(list(tmp_path.glob("*.percore*"))) == 1, "one receipt"
+
+
 def content(output: Path) -> bytes:
     files = sorted(output.iterdir()) if output.is_dir() else [output]
     return b"".join(file.read_bytes() for file in files)

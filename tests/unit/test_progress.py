@@ -3,9 +3,11 @@ from __future__ import annotations
 import io
 import json
 
+import msgspec
 import pytest
 
 from app.policy.heaviest import Weighed
+from workers.phase import PhaseState
 from workers.progress import Mode, Progress
 from workers.progress_view import Snapshot, picture
 from workers.summary import OriginUse, Summary
@@ -79,7 +81,34 @@ def test_json_for_machines() -> None:
         "kinds": {"timeout": 1},
         "workers": [{"pid": 7, "core": 0, "in_flight": 3, "cpu": 0.5, "late_s": 0.001}],
         "slowest": [{"origin": "http://a", "fetches": 2, "seconds": 3.0}],
+        "phase": {"name": "fetching", "output": "", "share": None},
     }
+
+
+@pytest.mark.parametrize(
+    ("columns", "plain", "share", "shown"),
+    [
+        (80, False, 0.25, "█████░░░░░░░░░░░░░░░  25%  assembling out.jsonl"),
+        (80, True, 1.0, "#################### 100%  assembling out.jsonl"),
+        (80, True, None, "....................       assembling out.jsonl"),
+        (46, False, 0.25, " 25%  assembling out.jsonl"),
+    ],
+)
+def test_a_phase_without_fetching_has_the_picture_to_itself(
+    columns: int, plain: bool, share: float | None, shown: str
+) -> None:
+    snapshot = msgspec.structs.replace(crowded(), phase=PhaseState("assembling", "out.jsonl", share))
+    (line,) = picture(snapshot, 9, columns=columns, plain=plain)
+    assert "".join(text for text, _ in line) == shown
+
+
+def test_a_phase_in_a_plain_line() -> None:
+    scene = Scene("auto")
+    scene.now_s += 5
+    scene.progress.update(scene.tally, PhaseState("unpacking", "out/", 0.456))
+    scene.now_s += 5
+    scene.progress.update(scene.tally, PhaseState("assembling", "out.warc.gz", None))
+    assert scene.stream.getvalue() == ("fetch-batch: unpacking out/: 46%\nfetch-batch: assembling out.warc.gz: begun\n")
 
 
 def test_none_is_silent() -> None:

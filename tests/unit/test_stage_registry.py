@@ -77,7 +77,7 @@ def test_the_same_package_twice_on_the_path_is_no_clash(install: Install, monkey
     [
         ("import nothing_of_that_name", r"can't be imported: ModuleNotFoundError: .*brokenpack_stages\.py, line 1\)"),
         ("raise SystemExit(3)", "can't be imported: SystemExit: 3"),
-        ("", "has no attribute 'plain'"),
+        ("", r"has no attribute 'plain' \(brokenpack \(brokenpack_stages:plain\)\)"),
         ("plain = 5", "leads to a int, not to a function"),
         ("async def plain(page): pass", "plain is an `async def`"),
         (
