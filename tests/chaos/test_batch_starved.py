@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.acknowledged import Acknowledged, assert_all_right
 from tests.support.batch import COMMAND, children_of
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import Running, limit_files, running_process, wait_until
 from tests.support.small_disk import Disk, small_disk
 from tests.support.without_override import bound_by_permissions
@@ -124,12 +124,6 @@ class Starving:
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(SEED)
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @contextmanager

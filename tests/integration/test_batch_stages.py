@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch import records, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import wait_until
 
 STAGES = """
@@ -77,12 +76,6 @@ def spin(page):
     while True:
         pass
 """
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture

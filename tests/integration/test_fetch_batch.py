@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from tests.support.origin import Origin, body_of, running_origin
 from tests.support.ports import refused_port
 from tests.support.processes import ROOT, running_process
 from tests.support.site import doc_folder, doc_pages
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 def write_list(path: Path, lines: list[str]) -> Path:

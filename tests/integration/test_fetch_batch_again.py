@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,8 @@ from pyarrow import parquet
 from warcio.archiveiterator import ArchiveIterator
 
 from tests.support.batch import children_of, records, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import wait_until
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 def write_list(path: Path, lines: list[str]) -> Path:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch import COMMAND, records, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import ROOT, wait_until
 from tests.support.terminal import running_on_terminal
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture

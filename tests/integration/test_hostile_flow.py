@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.fetch_child import Ask, Fetcher, How, running_fetcher
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin
 
 HOWS: list[How] = ["fetch", "whole", "stream"]
@@ -20,12 +20,6 @@ LIMIT = 10_000
 @pytest.fixture(scope="module", params=["curl", "requests"])
 def fetcher(request: pytest.FixtureRequest) -> Iterator[Fetcher]:
     with running_fetcher(request.param) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
         yield running
 
 

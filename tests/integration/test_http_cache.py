@@ -31,18 +31,6 @@ TAG = 'ETag: "v1"'
 Make = Callable[..., CachedEngine]
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-@pytest.fixture
-def origin(shared: Origin) -> Origin:
-    shared.reset()
-    return shared
-
-
 @pytest.fixture(params=get_args(Transport))
 def transport(request: pytest.FixtureRequest) -> Any:
     return request.param

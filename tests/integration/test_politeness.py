@@ -25,18 +25,6 @@ from tests.support.processes import wait_until
 PER_ORIGIN = 8
 
 
-@pytest.fixture(scope="module")
-def shared_origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-@pytest.fixture
-def origin(shared_origin: Origin) -> Origin:
-    shared_origin.reset()
-    return shared_origin
-
-
 def run(tmp_path: Path, urls: list[str], *options: str, **env: str) -> list[dict[str, Any]]:
     """The records of a batch of one child, one for each URL."""
     (tmp_path / "urls.txt").write_text("".join(f"{url}\n" for url in urls))

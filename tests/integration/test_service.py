@@ -21,22 +21,10 @@ from hypothesis import strategies as st
 
 from tests.support.fetch_service import JSON, call, fetch, fetch_service, next_record, start_fetch
 from tests.support.gunicorn_service import Service
-from tests.support.origin import Origin, body_of, running_origin
+from tests.support.origin import Origin, body_of
 from tests.support.processes import wait_until
 
 MAX_REQUESTS = 300
-
-
-@pytest.fixture(scope="module")
-def shared_origin() -> Iterator[Origin]:
-    with running_origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-def origin(shared_origin: Origin) -> Origin:
-    shared_origin.reset()
-    return shared_origin
 
 
 @pytest.fixture(scope="module")

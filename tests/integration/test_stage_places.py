@@ -29,7 +29,7 @@ from app.stages import Stage
 from app.stages.base import RunsIn
 from tests.support import placed_stages as placed
 from tests.support.hubs import hub_until
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.pages import make_page
 from tests.support.placed_stages import in_place
 
@@ -43,12 +43,6 @@ WIDE = frozenset(os.sched_getaffinity(0))
 def runner() -> Iterator[StageRunner]:
     yield StageRunner(StageRules(wide_cpus=WIDE))
     close_this_hub()
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
