@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.acknowledged import Acknowledged, assert_all_right
-from tests.support.batch import COMMAND, children_of
+from tests.support.batch import COMMAND, children_of, write_list
 from tests.support.origin import Origin
 from tests.support.processes import Running, limit_files, running_process, wait_until
 from tests.support.small_disk import Disk, small_disk
@@ -54,7 +54,7 @@ class Starving:
         self._paths = [f"/delay/{chance.uniform(0, _DELAY_AT_MOST_S):.4f}/{n}" for n in range(URLS - 1)] + [
             "/gate/held"
         ]
-        source.write_text("".join(f"{origin.url(path)}\n" for path in self._paths))
+        write_list(source, map(origin.url, self._paths))
         self._origin = origin
         self._chance = chance
         self._output = outside / "out.jsonl"

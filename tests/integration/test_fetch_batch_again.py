@@ -14,14 +14,9 @@ import pytest
 from pyarrow import parquet
 from warcio.archiveiterator import ArchiveIterator
 
-from tests.support.batch import children_of, records, run_batch, running_batch
+from tests.support.batch import children_of, records, run_batch, running_batch, write_list
 from tests.support.origin import Origin
 from tests.support.processes import wait_until
-
-
-def write_list(path: Path, lines: list[str]) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
 
 
 @pytest.fixture

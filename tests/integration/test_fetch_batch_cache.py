@@ -14,19 +14,10 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from app.fetching.session import Transport
-from tests.support.batch import children_of, records, run_batch, running_batch
-from tests.support.caches import told
+from tests.support.batch import children_of, records, run_batch, running_batch, write_list
+from tests.support.caches import HOUR, NEVER, TAG, told
 from tests.support.hubs import hub_until
 from tests.support.origin import Origin
-
-HOUR = "Cache-Control: max-age=3600"
-NEVER = "Cache-Control: no-cache"
-TAG = 'ETag: "v1"'
-
-
-def write_list(path: Path, lines: list[str]) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
 
 
 def captures(path: Path) -> list[tuple[str, str, bytes]]:

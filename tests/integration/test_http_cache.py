@@ -19,14 +19,10 @@ from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Outcome
 from app.model.request import Entry, Request
 from app.policy.addresses import AddressPolicy
-from tests.support.caches import CachedEngine, told
+from tests.support.caches import HOUR, NEVER, TAG, CachedEngine, told
 from tests.support.hubs import hub_until
 from tests.support.origin import Origin, running_origin
 from tests.support.ports import refused_port
-
-HOUR = "Cache-Control: max-age=3600"
-NEVER = "Cache-Control: no-cache"
-TAG = 'ETag: "v1"'
 
 Make = Callable[..., CachedEngine]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,12 @@ from typing import Any
 from tests.support.processes import ROOT, Running, running_process
 
 COMMAND = [sys.executable, "-P", "-m", "workers.fetch_batch"]
+
+
+def write_list(path: Path, lines: Iterable[str]) -> Path:
+    """Make it a file of these lines; the path again."""
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
 
 
 @contextmanager

@@ -24,6 +24,10 @@ from app.model.request import Entry, Request
 from app.policy.politeness import PolitenessRules
 from tests.support.clock import FakeClock
 
+HOUR = "Cache-Control: max-age=3600"
+NEVER = "Cache-Control: no-cache"
+TAG = 'ETag: "v1"'
+
 
 def told(key: str, *headers: str, news: tuple[str, ...] = (), **query: object) -> str:
     """A path of the origin whose answers have these headers, its 304 those of `news`: see its fault `told`."""
