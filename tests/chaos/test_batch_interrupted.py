@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch, write_list
+from tests.support.batch import COMMAND, children_of, records, run_batch, running_batch, write_list
 from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
-from tests.support.processes import HANG_GUARD_S, ROOT, Running, limit_files, running_process, wait_until
+from tests.support.processes import HANG_GUARD_S, ROOT, Running, is_alive, limit_files, running_process, wait_until
 
 COUNT = 120
 
@@ -278,10 +278,10 @@ def test_an_output_that_appears_meanwhile_is_left_alone(origin: Origin, source: 
 
 
 def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: Path, tmp_path: Path) -> None:
-    origin.open("held")
     with running_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "1") as process:
         (child,) = wait_until(lambda: children_of(process.pid), "it has a child")
         os.kill(child, signal.SIGKILL)
+        origin.open("held")  # not earlier, or all might be done before the kill
         assert process.wait() == 0
     assert_whole(tmp_path / "out.jsonl")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.acknowledged import Acknowledged, assert_all_right
-from tests.support.batch import children_of, is_alive, run_batch, running_batch, write_list
+from tests.support.batch import children_of, run_batch, running_batch, write_list
 from tests.support.origin import Origin
-from tests.support.processes import Running, wait_until
+from tests.support.processes import Running, is_alive, wait_until
 
 KILLS = int(os.environ.get("PERCORE_CHAOS_KILLS", "12"))
 URLS = int(os.environ.get("PERCORE_CHAOS_URLS", "3000"))

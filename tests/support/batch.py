@@ -48,11 +48,3 @@ def children_of(pid: int) -> list[int]:
     """The living children of a process."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in found.split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether that process still runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
