@@ -61,8 +61,8 @@ def test_a_read_timeout_is_what_requests_says(fetcher: Fetcher, origin: Origin, 
 
 def test_a_read_timeout_is_no_limit_of_the_whole(fetcher: Fetcher, origin: Origin) -> None:
     """Each byte comes in time, and all together don't."""
-    asks = [Ask(origin.url("/drip/0.25/9"), how, timeout_s=2.0) for how in ("whole", "stream")]
-    assert [told.word for told in fetcher.fetch(asks)] == ["200 b'.........'"] * 2
+    told = fetcher.fetch([Ask(origin.url("/drip/0.25/9"), how, timeout_s=2.0) for how in HOWS])
+    assert [one.word for one in told] == ["timeout", "200 b'.........'", "200 b'.........'"], "fetch's is of the whole"
 
 
 # --- redirects ---------------------------------------------------------------------------------------------------
