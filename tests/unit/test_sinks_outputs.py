@@ -146,7 +146,7 @@ def test_a_death_at_any_moment_is_made_good_by_the_same_again(tmp_path: Path, na
 
     before = begin_again()
     lasting = fleeting = 0
-    for step in deaths(lambda: assemble(spec, iter(shards), work, replace=replace)):
+    for step in deaths(lambda: assemble(spec, iter(shards), work, replace=replace), tmp_path):
         if is_assembled(spec, work):
             lasting += 1
             assert read(spec.path) == whole, step
@@ -160,7 +160,7 @@ def test_a_death_at_any_moment_is_made_good_by_the_same_again(tmp_path: Path, na
         assert is_assembled(spec, work)
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["earlier", spec.path.name, "work"]), step
         assert begin_again() == before
-    assert lasting > 3 < fleeting, "deaths came before it was published and after"
+    assert lasting > 1 < fleeting, "deaths came before it was published and after"
 
 
 def remove(path: Path) -> None:
@@ -226,7 +226,7 @@ def test_without_links_it_is_renamed_or_copied(tmp_path: Path, name: str, monkey
     monkeypatch.setattr(os, "link", no_link)
     shards = shards_of(tmp_path / "work", [outcome(index) for index in range(3)])
     spec = OutputSpec.parse(f"{tmp_path}/{name}")
-    for _ in deaths(lambda: assemble(spec, shards, tmp_path / "work")):
+    for _ in deaths(lambda: assemble(spec, shards, tmp_path / "work"), tmp_path):
         assemble(spec, shards, tmp_path / "work")
         assert read(spec.path) == b"".join(shard.read_bytes() for shard in shards)
         remove(spec.path)

@@ -85,7 +85,7 @@ def test_a_death_at_any_line_of_storing_and_finishing(tmp_path: Path, monkeypatc
         bench.go_on()
 
     left: set[int] = set()
-    for _ in deaths(work):
+    for _ in deaths(work, tmp_path):
         bodies_in(bench.bodies)  # whatever has its name is whole, at once
         if bench.final.exists():
             # As the worker does: it is finished, whoever did it, and the work folder will go.
