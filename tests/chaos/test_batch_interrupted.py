@@ -6,32 +6,28 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, children_of, is_alive, records, run_batch, running_batch
+from tests.support.batch import COMMAND, children_of, records, run_batch, running_batch, write_list
 from tests.support.needs import require
 from tests.support.origin import Origin, running_origin
-from tests.support.processes import HANG_GUARD_S, ROOT, limit_files, running_process, wait_until
+from tests.support.processes import HANG_GUARD_S, ROOT, Running, is_alive, limit_files, running_process, wait_until
 
 COUNT = 120
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture
 def source(origin: Origin, tmp_path: Path) -> Path:
     """A list whose every tenth request waits at a gate."""
     urls = [origin.url(f"/gate/held?n={n}" if n % 10 == 9 else f"/ok/{n}") for n in range(COUNT)]
-    path = tmp_path / "urls.txt"
-    path.write_text("".join(f"{url}\n" for url in urls))
-    return path
+    return write_list(tmp_path / "urls.txt", urls)
+
+
+def with_poison(folder: Path, origin: Origin, count: int) -> Path:
+    """A list whose sixth request is poison for the stages that die of it."""
+    return write_list(folder / "urls.txt", (origin.url(f"/ok?{'poison' if n == 5 else n}") for n in range(count)))
 
 
 def assert_whole(output: Path) -> None:
@@ -49,13 +45,26 @@ def recorded(work: Path) -> int:
     return len(lines)
 
 
+def wait_for_all_but_the_held(origin: Origin, work: Path) -> None:
+    """Until a run of `source` has recorded all that does not wait at the gate."""
+    origin.wait_waiting("held", n=COUNT // 10)
+    wait_until(lambda: recorded(work) == COUNT - COUNT // 10, "the rest is recorded")
+
+
+def kill_parent(process: Running) -> None:
+    """And wait until its children are gone too."""
+    children = children_of(process.pid)
+    process.signal(signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not any(map(is_alive, children)), "the children follow")
+
+
 def test_a_killed_child_is_replaced_and_its_shards_go_on(origin: Origin, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     with running_batch(
         source, "-o", output, "--workers", "1", "--concurrency", "200", "--per-origin", "200"
     ) as process:
-        origin.wait_waiting("held", n=COUNT // 10)
-        wait_until(lambda: recorded(tmp_path / "out.jsonl.percore") == COUNT - COUNT // 10, "the rest is recorded")
+        wait_for_all_but_the_held(origin, tmp_path / "out.jsonl.percore")
         (child,) = children_of(process.pid)
         os.kill(child, signal.SIGKILL)
         process.wait_for_line("another takes its place")
@@ -72,12 +81,8 @@ def test_everything_killed_then_the_same_command(origin: Origin, source: Path, t
     output = tmp_path / "out.jsonl"
     arguments = [source, "-o", output, "--workers", "2", "--concurrency", "200", "--per-origin", "200"]
     with running_batch(*arguments) as process:
-        origin.wait_waiting("held", n=COUNT // 10)
-        wait_until(lambda: recorded(tmp_path / "out.jsonl.percore") == COUNT - COUNT // 10, "the rest is recorded")
-        children = children_of(process.pid)
-        process.signal(signal.SIGKILL)
-        process.wait()
-        wait_until(lambda: not any(is_alive(pid) for pid in children), "the children follow")
+        wait_for_all_but_the_held(origin, tmp_path / "out.jsonl.percore")
+        kill_parent(process)
     assert not output.exists()
     origin.open("held")
     status, said = run_batch(*arguments)
@@ -89,47 +94,34 @@ def test_everything_killed_then_the_same_command(origin: Origin, source: Path, t
 
 
 def test_children_that_compute_follow_their_parent_too(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text(f"{origin.url('/ok')}\n")
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
     arguments = ["--stage", "tests.support.stages:spin", "--workers", "1"]
     with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
         wait_until(lambda: origin.counts().total == 1, "the page is fetched")
-        children = children_of(process.pid)
-        process.signal(signal.SIGKILL)
-        process.wait()
-        wait_until(lambda: not any(is_alive(pid) for pid in children), "the children follow")
+        kill_parent(process)
 
 
-def test_ctrl_c_three_times_ends_a_stage_that_never_does(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text(f"{origin.url('/ok')}\n")
-    arguments = ["--stage", "tests.support.stages:spin", "--workers", "1", "--drain-timeout", "3600"]
+@pytest.mark.parametrize(
+    ("stage", "between"),
+    [("spin", ["draining", "letting go"]), ("hold_the_gil", ["draining"])],
+    ids=["three times for a loop", "twice for native code that never looks up"],
+)
+def test_ctrl_c_ends_a_stage_that_never_does(origin: Origin, tmp_path: Path, stage: str, between: list[str]) -> None:
+    """After each but the last, a line says what it did."""
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    arguments = ["--stage", f"tests.support.stages:{stage}", "--workers", "1", "--drain-timeout", "3600"]
     with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
         wait_until(lambda: origin.counts().total == 1, "the page is fetched")
         process.signal(signal.SIGINT)
-        process.wait_for_line("draining")
-        process.signal(signal.SIGINT)
-        process.wait_for_line("letting go")
-        process.signal(signal.SIGINT)
-        assert process.wait() == 130
-
-
-def test_ctrl_c_twice_ends_native_code_that_never_looks_up(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text(f"{origin.url('/ok')}\n")
-    arguments = ["--stage", "tests.support.stages:hold_the_gil", "--workers", "1", "--drain-timeout", "3600"]
-    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
-        wait_until(lambda: origin.counts().total == 1, "the page is fetched")
-        process.signal(signal.SIGINT)
-        process.wait_for_line("draining")
-        process.signal(signal.SIGINT)
+        for line in between:
+            process.wait_for_line(line)
+            process.signal(signal.SIGINT)
         assert process.wait() == 130
 
 
 def test_a_child_that_is_still_importing_is_not_waited_for(origin: Origin, tmp_path: Path) -> None:
     """It hears nothing, and has nothing in hand: the drain limit is for those that have."""
-    source = tmp_path / "urls.txt"
-    source.write_text(f"{origin.url('/ok')}\n")
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
     imports = tmp_path / "imports"
     arguments = [source, "-o", tmp_path / "out.jsonl", "--stage", "tests.support.waits_at_import:nothing"]
     with running_batch(*arguments, "--drain-timeout", "3600", WAITS_AT_IMPORT=str(imports)) as process:
@@ -155,8 +147,7 @@ def test_ctrl_c_while_it_is_being_imported_says_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_stage_has_left_for_the_end_is_done_when_it_drains(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text(f"{origin.url('/ok')}\n{origin.url('/gate/held')}\n")
+    source = write_list(tmp_path / "urls.txt", map(origin.url, ["/ok", "/gate/held"]))
     (tmp_path / "ending.py").write_text(
         "import atexit, pathlib\n"
         "atexit.register(lambda: print('all done', flush=False))\n"
@@ -222,8 +213,7 @@ def test_ctrl_c_while_standard_input_is_silent(tmp_path: Path) -> None:
 
 
 def test_a_request_that_kills_its_worker_is_given_up(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text("".join(f"{origin.url('/ok')}?{'poison' if n == 5 else n}\n" for n in range(64)))
+    source = with_poison(tmp_path, origin, 64)
     arguments = ["--stage", "tests.support.stages:die", "--workers", "2", "--shard-size", "8"]
     status, said = run_batch(source, "-o", tmp_path / "out.jsonl", *arguments)
     assert status == 1
@@ -236,8 +226,7 @@ def test_a_request_that_kills_its_worker_is_given_up(origin: Origin, tmp_path: P
 
 
 def test_a_crash_is_seen_though_a_fork_holds_everything_open(origin: Origin, tmp_path: Path) -> None:
-    source = tmp_path / "urls.txt"
-    source.write_text("".join(f"{origin.url('/ok')}?{'poison' if n == 5 else n}\n" for n in range(16)))
+    source = with_poison(tmp_path, origin, 16)
     arguments = ["--stage", "tests.support.stages:fork_and_die", "--workers", "1"]
     with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
         assert process.wait() == 1
@@ -245,20 +234,18 @@ def test_a_crash_is_seen_though_a_fork_holds_everything_open(origin: Origin, tmp
     assert [record["index"] for record in records(tmp_path / "out.jsonl") if not record["ok"]] == [5]
 
 
-def test_draining_begins_nothing_new(tmp_path: Path) -> None:
+def test_draining_begins_nothing_new(origin: Origin, tmp_path: Path) -> None:
     """Requests that wait for their origin's slot are not in flight."""
-    with running_origin() as origin:
-        source = tmp_path / "urls.txt"
-        source.write_text("".join(f"{origin.url('/gate/held')}?{n}\n" for n in range(100)))
-        arguments = ["--workers", "1", "--per-origin", "4", "--drain-timeout", "3600"]
-        with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments, PERCORE_LOG_LEVEL="debug") as process:
-            origin.wait_waiting("held", n=4)
-            process.signal(signal.SIGINT)
-            process.wait_for_line("begins nothing new")
-            origin.open("held")
-            assert process.wait() == 130
-        assert origin.counts().total == 4
-        assert recorded(tmp_path / "out.jsonl.percore") == 4
+    source = write_list(tmp_path / "urls.txt", (origin.url(f"/gate/held?{n}") for n in range(100)))
+    arguments = ["--workers", "1", "--per-origin", "4", "--drain-timeout", "3600"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments, PERCORE_LOG_LEVEL="debug") as process:
+        origin.wait_waiting("held", n=4)
+        process.signal(signal.SIGINT)
+        process.wait_for_line("begins nothing new")
+        origin.open("held")
+        assert process.wait() == 130
+    assert origin.counts().total == 4
+    assert recorded(tmp_path / "out.jsonl.percore") == 4
 
 
 def test_a_spoiled_shard_is_done_again(origin: Origin, source: Path, tmp_path: Path) -> None:
@@ -291,10 +278,10 @@ def test_an_output_that_appears_meanwhile_is_left_alone(origin: Origin, source: 
 
 
 def test_a_child_killed_before_it_is_ready_is_replaced(origin: Origin, source: Path, tmp_path: Path) -> None:
-    origin.open("held")
     with running_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "1") as process:
         (child,) = wait_until(lambda: children_of(process.pid), "it has a child")
         os.kill(child, signal.SIGKILL)
+        origin.open("held")  # not earlier, or all might be done before the kill
         assert process.wait() == 0
     assert_whole(tmp_path / "out.jsonl")
 
@@ -327,11 +314,11 @@ def test_nohup_is_respected(origin: Origin, source: Path, tmp_path: Path) -> Non
     assert_whole(tmp_path / "out.jsonl")
 
 
-def test_few_descriptors_and_many_origins(origin: Origin, tmp_path: Path) -> None:
+def test_few_descriptors_and_many_origins(tmp_path: Path) -> None:
     hosts = [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(300)]
-    source = tmp_path / "urls.txt"
     with running_origin("0.0.0.0") as everywhere:
-        source.write_text("".join(f"http://{host}:{everywhere.port}/ok?{n}\n" for host in hosts for n in range(4)))
+        urls = [f"http://{host}:{everywhere.port}/ok?{n}" for host in hosts for n in range(4)]
+        source = write_list(tmp_path / "urls.txt", urls)
         batch = [*COMMAND, str(source), "-o", str(tmp_path / "out.jsonl"), "--progress", "none", "--workers", "1"]
         command = ["bash", "-c", 'ulimit -n 400; exec "$@"', "-", *batch, "--retries", "0", "--concurrency", "100"]
         with running_process(command) as process:
@@ -368,8 +355,7 @@ def test_a_full_disk_is_said_and_what_was_written_is_whole(origin: Origin, tmp_p
     """On a small tmpfs of its own mount namespace, so that the disk is really full."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    source = tmp_path / "urls.txt"
-    source.write_text("".join(f"{origin.url('/ok/20000')}?{n}\n" for n in range(200)))
+    source = write_list(tmp_path / "urls.txt", (origin.url(f"/ok/20000?{n}") for n in range(200)))
     batch = [*COMMAND, str(source), "-o", str(disk / "out.jsonl"), "--body", "text", "--progress", "none"]
     keep = tmp_path / "kept"
     script = 'mount -t tmpfs -o size=512k tmpfs "$0" && shift 0; "$@"; status=$?; cp -r "$0" "$KEEP"; exit $status'

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.acknowledged import Acknowledged, assert_all_right
-from tests.support.batch import children_of, is_alive, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
-from tests.support.processes import Running, wait_until
+from tests.support.batch import children_of, run_batch, running_batch, write_list
+from tests.support.origin import Origin
+from tests.support.processes import Running, is_alive, wait_until
 
 KILLS = int(os.environ.get("PERCORE_CHAOS_KILLS", "12"))
 URLS = int(os.environ.get("PERCORE_CHAOS_URLS", "3000"))
@@ -63,31 +63,29 @@ def kill_some(chance: random.Random, process: Running) -> str:
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
-def test_killed_at_any_moment(tmp_path: Path) -> None:
+def test_killed_at_any_moment(origin: Origin, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     output = tmp_path / "out.jsonl"
     # The last one waits at a gate, so that the job is not finished before all kills have come.
     paths = [f"/delay/{chance.uniform(0, _DELAY_AT_MOST_S):.4f}/{n}" for n in range(URLS - 1)] + ["/gate/held"]
     killed: Counter[str] = Counter()
     had: list[int] = []  # records at each kill
-    with running_origin() as origin:
-        source = tmp_path / "urls.txt"
-        source.write_text("".join(f"{origin.url(path)}\n" for path in paths))
-        arguments = [str(source), "-o", str(output), "--stage", "sha256", "--shard-size", "50", "--workers", "2"]
-        acknowledged = Acknowledged(tmp_path / "out.jsonl.percore", origin, paths)
-        while killed.total() < KILLS:
-            with running_batch(*arguments) as process:
-                while process.returncode is None and killed.total() < KILLS:
-                    wait_for_a_moment(chance, origin, process, acknowledged)
-                    acknowledged.look()
-                    if process.returncode is None:
-                        had.append(len(acknowledged))
-                        killed[kill_some(chance, process)] += 1
-            acknowledged.look_at_rest()
-        origin.open("held")
-        status, said = run_batch(*arguments)
-        assert status == 0, said
-        acknowledged.assert_none_again()
+    source = write_list(tmp_path / "urls.txt", map(origin.url, paths))
+    arguments = [str(source), "-o", str(output), "--stage", "sha256", "--shard-size", "50", "--workers", "2"]
+    acknowledged = Acknowledged(tmp_path / "out.jsonl.percore", origin, paths)
+    while killed.total() < KILLS:
+        with running_batch(*arguments) as process:
+            while process.returncode is None and killed.total() < KILLS:
+                wait_for_a_moment(chance, origin, process, acknowledged)
+                acknowledged.look()
+                if process.returncode is None:
+                    had.append(len(acknowledged))
+                    killed[kill_some(chance, process)] += 1
+        acknowledged.look_at_rest()
+    origin.open("held")
+    status, said = run_batch(*arguments)
+    assert status == 0, said
+    acknowledged.assert_none_again()
     assert_all_right(output, [*range(URLS - 1), _GATE_BYTES])
     assert killed.total() == KILLS
     print(

@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.acknowledged import Acknowledged, assert_all_right
-from tests.support.batch import COMMAND, children_of
-from tests.support.origin import Origin, running_origin
+from tests.support.batch import COMMAND, children_of, write_list
+from tests.support.origin import Origin
 from tests.support.processes import Running, limit_files, running_process, wait_until
 from tests.support.small_disk import Disk, small_disk
 from tests.support.without_override import bound_by_permissions
@@ -54,7 +54,7 @@ class Starving:
         self._paths = [f"/delay/{chance.uniform(0, _DELAY_AT_MOST_S):.4f}/{n}" for n in range(URLS - 1)] + [
             "/gate/held"
         ]
-        source.write_text("".join(f"{origin.url(path)}\n" for path in self._paths))
+        write_list(source, map(origin.url, self._paths))
         self._origin = origin
         self._chance = chance
         self._output = outside / "out.jsonl"
@@ -124,12 +124,6 @@ class Starving:
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(SEED)
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @contextmanager

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch import records, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
+from tests.support.batch import records, run_batch, running_batch, write_list
+from tests.support.origin import Origin
 from tests.support.processes import wait_until
 
 STAGES = """
@@ -79,12 +78,6 @@ def spin(page):
 """
 
 
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where a user would stand: with stages of their own."""
@@ -92,9 +85,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_list(folder: Path, origin: Origin, count: int, *poison: int) -> None:
+def with_poison(folder: Path, origin: Origin, count: int, *poison: int) -> None:
     lines = [origin.url(f"/ok/{n + 10}?{'poison' if n in poison else n}") for n in range(count)]
-    (folder / "urls.txt").write_text("".join(f"{line}\n" for line in lines))
+    write_list(folder / "urls.txt", lines)
 
 
 def run(folder: Path, *stages: str, workers: int = 1, **settings: str) -> tuple[int, str]:
@@ -111,7 +104,7 @@ def values(folder: Path, name: str, but: int) -> list[object]:
 
 
 def test_stages_of_one_module_in_all_places(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 6)
+    with_poison(folder, origin, 6)
     status, said = run(folder, "size", "threaded", "apart")
     assert status == 0, said
     found = [record["stages"] for record in records(folder / "out.jsonl")]
@@ -122,7 +115,7 @@ def test_stages_of_one_module_in_all_places(origin: Origin, folder: Path) -> Non
 
 
 def test_a_request_whose_stage_crashes_its_worker_pays_alone(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 12, 5)
+    with_poison(folder, origin, 12, 5)
     status, said = run(folder, "crash")
     assert status == 1
     assert said.count(f"was ended by signal {int(signal.SIGSEGV)}; another takes its place") == 3
@@ -131,7 +124,7 @@ def test_a_request_whose_stage_crashes_its_worker_pays_alone(origin: Origin, fol
 
 
 def test_in_a_process_of_its_own_it_costs_no_worker(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 12, 5)
+    with_poison(folder, origin, 12, 5)
     status, said = run(folder, "crash_apart")
     assert status == 1
     assert "another takes its place" not in said
@@ -144,7 +137,7 @@ def test_in_a_process_of_its_own_it_costs_no_worker(origin: Origin, folder: Path
 
 
 def test_a_stage_that_holds_the_gil_is_named_and_its_request_given_up(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 4, 2)
+    with_poison(folder, origin, 4, 2)
     status, said = run(folder, "stuck", DEADMAN_S="1.2")
     assert status == 1
     line = STAGES[: STAGES.index("sum(range(10**12))")].count("\n") + 1
@@ -189,7 +182,7 @@ def size(page):
 
 def test_workers_that_hang_in_an_import_are_ended_and_the_place_is_named(origin: Origin, folder: Path) -> None:
     (folder / "mystages.py").write_text(HANGS.replace("FREE", "0"))
-    write_list(folder, origin, 4)
+    with_poison(folder, origin, 4)
     status, said = run(folder, "size", workers=2, START_TIMEOUT_S="6")
     assert status == 2, said
     # Where: in the stage's module, unless the machine was busy and it had not come so far when it was asked.
@@ -203,7 +196,7 @@ def test_workers_that_hang_in_an_import_are_ended_and_the_place_is_named(origin:
 def test_nobody_is_to_blame_for_a_worker_that_hangs_in_an_import_beside_others(origin: Origin, folder: Path) -> None:
     """The other does its work, once another has been started in its place, which nobody waits for at the end."""
     (folder / "mystages.py").write_text(HANGS.replace("FREE", "1").replace("WANTED", "3"))
-    write_list(folder, origin, 12)
+    with_poison(folder, origin, 12)
     status, said = run(folder, "size", workers=2, START_TIMEOUT_S="8")
     assert status == 0, said
     assert re.search(r"worker \d+ is not ready after \d\.\d s(, in .*)?, and is ended", said)
@@ -212,7 +205,7 @@ def test_nobody_is_to_blame_for_a_worker_that_hangs_in_an_import_beside_others(o
 
 def test_a_thread_that_never_ends_holds_nobody_up(origin: Origin, folder: Path) -> None:
     """Not its request, not the others, not the end of the process."""
-    write_list(folder, origin, 4, 2)
+    with_poison(folder, origin, 4, 2)
     status, said = run(folder, "stuck_thread")
     assert status == 1
     assert "another takes its place" not in said
@@ -222,7 +215,7 @@ def test_a_thread_that_never_ends_holds_nobody_up(origin: Origin, folder: Path) 
 
 
 def test_who_holds_the_hub_gets_advice_at_the_end(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 60)
+    with_poison(folder, origin, 60)
     status, said = run(folder, "holds", "size", workers=2, SLICE_MS="0.1")
     assert status == 0
     [advice] = [line for line in said.splitlines() if "advice" in line]
@@ -244,7 +237,7 @@ def test_stages_are_listed() -> None:
 
 
 def test_ctrl_c_while_every_worker_computes(origin: Origin, folder: Path) -> None:
-    write_list(folder, origin, 64)
+    with_poison(folder, origin, 64)
     arguments = ("urls.txt", "-o", "out.jsonl", "--workers", "2", "--stage", "mystages:spin", "--drain-timeout", "0.2")
     with running_batch(*arguments, cwd=folder) as process:
         wait_until(lambda: len(list(folder.glob("spins-*"))) == 2, "both compute")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
 from benchmarks.batch.contestants import OURS, Contestant, Output
@@ -26,7 +25,7 @@ from benchmarks.common.contestant import Home
 from benchmarks.common.cpus import client_and_origin
 from benchmarks.cpu.pages import Pages, find_pages
 from tests.support import needs
-from tests.support.processes import running_process, wait_until
+from tests.support.processes import is_alive, running_process, wait_until
 
 CPU = min(os.sched_getaffinity(0))
 
@@ -193,15 +192,8 @@ time.sleep(600)
         assert tree.ended(60)
         assert tree.reap() == -9
     for pid in pids.read_text().split():
-        wait_until(lambda pid=int(pid): not psutil.pid_exists(pid) or _is_dead(pid), f"{pid} ended")
+        wait_until(lambda pid=int(pid): not is_alive(pid), f"{pid} ended")
     assert not note.exists()
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_the_command_gives_a_table_and_figures(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from benchmarks.cpu.regimes import REGIMES, Regime
 from benchmarks.cpu.rounds import Rounds, launchers
 from benchmarks.cpu.summary import Run, disagreements
 from tests.support import needs
-from tests.support.processes import running_process, wait_until
+from tests.support.processes import is_alive, running_process, wait_until
 
 CPUS = os.sched_getaffinity(0)
 UNIT_S = 50e-6
@@ -264,7 +264,7 @@ def _ended_with_children(tmp_path: Path) -> Iterator[Path]:
     pids = tmp_path / "pids"
     yield pids
     for pid in pids.read_text().split():
-        wait_until(lambda pid=int(pid): has_ended(pid), f"{pid} ended")
+        wait_until(lambda pid=int(pid): not is_alive(pid), f"{pid} ended")
 
 
 def test_a_client_is_ended_with_its_children(_ended_with_children: Path, tmp_path: Path) -> None:  # noqa: PT019
@@ -275,13 +275,6 @@ open({str(_ended_with_children)!r}, "w").write(f"{{child.pid}} {{os.getpid()}}")
 tell("begin"); tell("end")
 """
     talk(tmp_path, code, None)
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_stopped_it_leaves_nothing_running_and_gives_what_it_has(pages: Pages, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from benchmarks.fetch.regimes import REGIMES, Regime
 from benchmarks.fetch.rounds import Rounds, launchers
 from benchmarks.site import serving
 from tests.support import needs
-from tests.support.processes import running_process, wait_until
+from tests.support.processes import is_alive, running_process, wait_until
 
 BODY = b"<title>tide</title>"
 CPU = min(os.sched_getaffinity(0))
@@ -168,13 +168,6 @@ def test_the_bundle_is_a_full_one() -> None:
         assert Path(origin.ca_bundle).read_text().count("BEGIN CERTIFICATE") > 100
 
 
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 @pytest.mark.parametrize("reason", [subprocess.TimeoutExpired("it", 5), KeyboardInterrupt()])
 def test_a_client_is_ended_with_its_children(
     reason: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,7 +183,7 @@ def test_a_client_is_ended_with_its_children(
         run_client(["sh", "-c", f"sleep 600 & echo $! $$ > {pids}; wait"], os.environ, cpu=CPU, timeout_s=5)
     assert isinstance(raised.value, KeyboardInterrupt) or str(raised.value) == "not done after 5 s"
     for pid in pids.read_text().split():
-        wait_until(lambda pid=int(pid): has_ended(pid), f"{pid} ended")
+        wait_until(lambda pid=int(pid): not is_alive(pid), f"{pid} ended")
 
 
 def test_the_time_of_a_client_is_bounded() -> None:

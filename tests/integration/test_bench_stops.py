@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,14 +16,8 @@ from benchmarks.stops.rounds import run_trials, run_trials_in_own_network
 from benchmarks.stops.scenarios import SCENARIOS, Ending, Scenario
 from benchmarks.stops.trial import Trial
 from tests.support import needs
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import running_process
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 def scenario(name: str, *endings: Ending) -> Scenario:

@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, records, run_batch, running_batch
+from tests.support.batch import COMMAND, records, run_batch, running_batch, write_list
 from tests.support.dns import in_own_network
 from tests.support.nginx import serve_folder
-from tests.support.origin import Origin, body_of, running_origin
+from tests.support.origin import Origin, body_of
 from tests.support.ports import refused_port
 from tests.support.processes import ROOT, running_process
 from tests.support.site import doc_folder, doc_pages
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-def write_list(path: Path, lines: list[str]) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
-
 
 # What each fault of the origin becomes; None is an ok record.
 KINDS: dict[str, str | None] = {
@@ -226,12 +213,11 @@ def test_cookies_live_for_one_fetch(origin: Origin, tmp_path: Path) -> None:
     assert "cookie" not in json.dumps(records(tmp_path / "out.jsonl")[1]["stages"]["json"]).lower()
 
 
-def test_an_origin_gets_no_more_than_its_slots(tmp_path: Path) -> None:
-    with running_origin() as origin:
-        source = write_list(tmp_path / "urls.txt", [origin.url(f"/delay/0.01?n={n}") for n in range(200)])
-        run_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "2", "--per-origin", "3")
-        assert 1 <= origin.counts().most_in_flight <= 6
-        assert origin.counts().total == 200
+def test_an_origin_gets_no_more_than_its_slots(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url(f"/delay/0.01?n={n}") for n in range(200)])
+    run_batch(source, "-o", tmp_path / "out.jsonl", "--workers", "2", "--per-origin", "3")
+    assert 1 <= origin.counts().most_in_flight <= 6
+    assert origin.counts().total == 200
 
 
 def test_stages_of_the_users_own(origin: Origin, tmp_path: Path) -> None:
@@ -278,13 +264,12 @@ def test_a_value_that_is_no_json_is_the_stages_failure(origin: Origin, tmp_path:
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
 def test_each_child_has_its_own_core(origin: Origin, tmp_path: Path) -> None:
-    with running_origin() as held:
-        source = write_list(tmp_path / "urls.txt", [held.url(f"/gate/go?n={n}") for n in range(64)])
-        arguments = ["--stage", "tests.support.stages:where", "--workers", "2", "--pin", "on"]
-        with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
-            held.wait_waiting("go", n=16)  # 8 from each child: both are at work
-            held.open("go")
-            assert process.wait() == 0
+    source = write_list(tmp_path / "urls.txt", [origin.url(f"/gate/go?n={n}") for n in range(64)])
+    arguments = ["--stage", "tests.support.stages:where", "--workers", "2", "--pin", "on"]
+    with running_batch(source, "-o", tmp_path / "out.jsonl", *arguments) as process:
+        origin.wait_waiting("go", n=16)  # 8 from each child: both are at work
+        origin.open("go")
+        assert process.wait() == 0
     cores = {tuple(record["stages"]["where"]) for record in records(tmp_path / "out.jsonl")}
     assert len(cores) == 2
     assert all(len(core) == 1 for core in cores)
@@ -370,20 +355,19 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_what_can_be_mended_is_said_before_anything_is_fetched(case: str, tmp_path: Path) -> None:
+def test_what_can_be_mended_is_said_before_anything_is_fetched(origin: Origin, case: str, tmp_path: Path) -> None:
     arguments, message = UNUSABLE[case]
-    with running_origin() as origin:
-        write_list(tmp_path / "urls.txt", [origin.url("/ok")])
-        write_list(tmp_path / "urls", [origin.url("/ok")])
-        write_list(tmp_path / "in.csv", ["address", origin.url("/ok")])
-        write_list(tmp_path / "there.jsonl", ["precious"])
-        write_list(tmp_path / "leaves.py", ["import sys", "sys.exit(4)"])
-        (tmp_path / "precious").mkdir()
-        write_list(tmp_path / "precious" / "thesis.txt", ["years"])
-        (tmp_path / "precious.jsonl").mkdir()
-        before = sorted(tmp_path.rglob("*"))
-        status, said = run_batch(*arguments, cwd=tmp_path)
-        assert origin.counts().total == 0
+    write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    write_list(tmp_path / "urls", [origin.url("/ok")])
+    write_list(tmp_path / "in.csv", ["address", origin.url("/ok")])
+    write_list(tmp_path / "there.jsonl", ["precious"])
+    write_list(tmp_path / "leaves.py", ["import sys", "sys.exit(4)"])
+    (tmp_path / "precious").mkdir()
+    write_list(tmp_path / "precious" / "thesis.txt", ["years"])
+    (tmp_path / "precious.jsonl").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    status, said = run_batch(*arguments, cwd=tmp_path)
+    assert origin.counts().total == 0
     assert status == 2
     assert message in said
     assert said.count("\n") == 1

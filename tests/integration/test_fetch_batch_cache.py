@@ -7,7 +7,6 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,31 +14,10 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from app.fetching.session import Transport
-from tests.support.batch import children_of, records, run_batch, running_batch
-from tests.support.caches import told
+from tests.support.batch import children_of, records, run_batch, running_batch, write_list
+from tests.support.caches import HOUR, NEVER, TAG, told
 from tests.support.hubs import hub_until
-from tests.support.origin import Origin, running_origin
-
-HOUR = "Cache-Control: max-age=3600"
-NEVER = "Cache-Control: no-cache"
-TAG = 'ETag: "v1"'
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-@pytest.fixture
-def origin(shared: Origin) -> Origin:
-    shared.reset()
-    return shared
-
-
-def write_list(path: Path, lines: list[str]) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
+from tests.support.origin import Origin
 
 
 def captures(path: Path) -> list[tuple[str, str, bytes]]:

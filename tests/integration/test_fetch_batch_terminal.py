@@ -5,30 +5,21 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, records, run_batch, running_batch
-from tests.support.origin import Origin, running_origin
+from tests.support.batch import COMMAND, records, run_batch, running_batch, write_list
+from tests.support.origin import Origin
 from tests.support.processes import ROOT, wait_until
 from tests.support.terminal import running_on_terminal
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture
 def source(origin: Origin, tmp_path: Path) -> Path:
     """Half of it is quick, and half waits at a gate; some fail."""
     urls = [origin.url(f"/status/404?{n}" if n < 5 else f"/ok/{n}" if n < 20 else "/gate/held") for n in range(40)]
-    path = tmp_path / "urls.txt"
-    path.write_text("".join(f"{url}\n" for url in urls))
-    return path
+    return write_list(tmp_path / "urls.txt", urls)
 
 
 def command(source: Path, output: Path, *more: str) -> list[str]:

@@ -45,7 +45,7 @@ def came(request: pytest.FixtureRequest) -> Iterator[tuple[Transport, dict[tuple
 def test_what_becomes_of_it(came: tuple[Transport, dict[tuple[str, How], Told]], name: str) -> None:
     transport, told = came
     case = CASES[name]
-    fetch, stock = case.plain if case.plain and transport == "requests" else (case.fetch, case.stock)
+    fetch, stock = case.plain if case.plain and transport == "requests" else case.verdict
     assert bool(case.plain) == bool(case.why)
     assert told[name, "fetch"].word == fetch, told[name, "fetch"].said
     assert told[name, "whole"].word == stock, told[name, "whole"].said

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.fetch_child import Ask, Fetcher, How, running_fetcher
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin
 
 HOWS: list[How] = ["fetch", "whole", "stream"]
@@ -20,12 +20,6 @@ LIMIT = 10_000
 @pytest.fixture(scope="module", params=["curl", "requests"])
 def fetcher(request: pytest.FixtureRequest) -> Iterator[Fetcher]:
     with running_fetcher(request.param) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
         yield running
 
 
@@ -60,18 +54,15 @@ def test_the_deadline_is_one_for_all_hops(fetcher: Fetcher, raw: RawOrigin) -> N
 
 @pytest.mark.parametrize("path", ["/gate/never", "/stage/never"])
 def test_a_read_timeout_is_what_requests_says(fetcher: Fetcher, origin: Origin, path: str) -> None:
-    for how in ("whole", "stream"):
-        said = word(fetcher, Ask(origin.url(path), how, timeout_s=0.2))
-        # requests calls one in the middle of a body a ConnectionError.
-        assert said == ("ReadTimeout" if "gate" in path else "ConnectionError"), how
+    told = fetcher.fetch([Ask(origin.url(path), how, timeout_s=1.0) for how in ("whole", "stream")])
+    # requests calls one in the middle of a body a ConnectionError.
+    assert [one.word for one in told] == ["ReadTimeout" if "gate" in path else "ConnectionError"] * 2
 
 
-def test_a_read_timeout_is_no_limit_of_the_whole(fetcher: Fetcher, raw: RawOrigin) -> None:
-    """Each byte comes in time."""
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"
-    raw.serve(Script.bytewise(answer), "slow")
-    for how in ("whole", "stream"):
-        assert word(fetcher, Ask(f"{raw.base}/slow", how, timeout_s=5.0)) == "200 b'slow'"  # type: ignore[arg-type]
+def test_a_read_timeout_is_no_limit_of_the_whole(fetcher: Fetcher, origin: Origin) -> None:
+    """Each byte comes in time, and all together don't."""
+    told = fetcher.fetch([Ask(origin.url("/drip/0.25/9"), how, timeout_s=2.0) for how in HOWS])
+    assert [one.word for one in told] == ["timeout", "200 b'.........'", "200 b'.........'"], "fetch's is of the whole"
 
 
 # --- redirects ---------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ def test_a_fork_leaves_the_parent_its_http2_connection(site: Nginx, is_in_use: b
     """Under way or idle; the child frees all that it can, and ends as an interpreter does."""
     script = f"""
         import gc, os, gevent
-        from app.fetching import Session
+        from app.fetching import CurlAdapter, Session
         session = Session(ca_bundle={str(site.folder.parent / "cert.pem")!r})
         ours = session.fetch({url(site, "/connection")!r}).body
 
@@ -208,7 +208,8 @@ def test_a_fork_leaves_the_parent_its_http2_connection(site: Nginx, is_in_use: b
 
         if {is_in_use}:
             slow = gevent.spawn(fetch_slowly)
-        gevent.sleep(0.01)
+            while not CurlAdapter().transport().statistics().transfers.in_flight:
+                gevent.sleep(0.001)
         pid = os.fork()
         if pid == 0:
             theirs = {{session.fetch({url(site, "/connection")!r}).body for _ in range(3)}}

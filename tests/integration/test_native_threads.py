@@ -8,13 +8,11 @@ import hashlib
 import logging
 import os
 import signal
-import sys
 import threading
 import traceback
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import gevent
 import pytest
@@ -22,8 +20,8 @@ import pytest
 from app.cpu.threads import NativeThreads
 from app.errors import Draining, StageTimeout
 from tests.support.clock import FakeClock
-from tests.support.hubs import PIN, WIDE, hub_until, in_a_hub_of_its_own, thread_ids
-from tests.support.processes import HANG_GUARD_S, running_process, wait_until
+from tests.support.hubs import WIDE, hub_until, in_a_hub_of_its_own, thread_ids
+from tests.support.processes import HANG_GUARD_S, wait_until
 
 
 class Gate:
@@ -84,24 +82,6 @@ def test_values_and_arguments(make: Callable[..., NativeThreads]) -> None:
     found = [gevent.spawn(pool.run, lambda: hashlib.sha256(data).digest()) for _ in range(20)]
     assert {greenlet.get() for greenlet in found} == {hashlib.sha256(data).digest()}
     assert (pool.statistics().ended, pool.statistics().threads) == (21, 2)
-
-
-def test_a_pinned_worker_has_wide_threads() -> None:
-    def run() -> None:
-        pool = NativeThreads(threads=2, wide_cpus=WIDE, queue=0)
-        try:
-            thread_id = pool.run(threading.get_native_id)
-            status = Path(f"/proc/self/task/{thread_id}/status").read_text()
-            listed = status.partition("Cpus_allowed_list:")[2].split()[0]
-            outside = Path("/proc/self/status").read_text().partition("Cpus_allowed_list:")[2].split()[0]
-            assert listed != str(PIN)
-            assert listed == outside
-            assert pool.run(os.sched_getaffinity, 0) == WIDE
-            assert os.sched_getaffinity(0) == {PIN}
-        finally:
-            pool.close()
-
-    in_a_hub_of_its_own(run, pinned=True)
 
 
 def test_no_signal_is_taken_there_but_its_own_faults_are_seen(make: Callable[..., NativeThreads]) -> None:
@@ -316,75 +296,6 @@ def test_hubs_have_threads_of_their_own(make: Callable[..., NativeThreads]) -> N
 def test_numbers_out_of_range(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         NativeThreads(**{"threads": 1, "queue": 0, **arguments}, wide_cpus=WIDE)
-
-
-_FORKS = """
-import os, sys, _thread
-if sys.argv[1] == "patched":
-    from gevent import monkey; monkey.patch_all()
-import gevent
-from app.cpu.threads import NativeThreads
-from app.errors import Draining
-
-lock = _thread.allocate_lock()
-lock.acquire()
-pool = NativeThreads(threads=1, wide_cpus=frozenset(os.sched_getaffinity(0)), queue=1)
-assert pool.run(int) == 0
-held = gevent.spawn(pool.run, lambda: lock.acquire() and "held")
-while not pool.statistics().running:
-    gevent.sleep(0.001)
-child = os.fork()
-if not child:
-    try:
-        assert pool.run(int) == 0
-        try:
-            held.get()
-        except Draining:
-            pool.close()
-            os._exit(0)
-    finally:
-        os._exit(1)
-lock.release()
-assert held.get() == "held"
-print("child:", os.waitpid(child, 0)[1])
-"""
-
-
-@pytest.mark.parametrize("patching", ["patched", "plain"])
-def test_a_forked_child_has_threads_of_its_own(patching: str) -> None:
-    with running_process([sys.executable, "-c", _FORKS, patching]) as running:
-        assert (running.wait(), running.stdout) == (0, "child: 0\n"), running.stderr
-
-
-_ENDS = """
-import os, sys, time, gevent
-from app.cpu.threads import NativeThreads
-pool = NativeThreads(threads=1, wide_cpus=frozenset(os.sched_getaffinity(0)), queue=1)
-greenlet = gevent.spawn(pool.run, time.sleep, 1000)
-while not pool.statistics().running:
-    gevent.sleep(0.001)
-print("ended")
-"""
-
-
-def test_the_end_of_the_process_waits_for_no_thread() -> None:
-    with running_process([sys.executable, "-c", _ENDS]) as running:
-        assert (running.wait(), running.stdout, running.stderr) == (0, "ended\n", "")
-
-
-def test_numpy_from_a_pinned_worker() -> None:
-    numpy = pytest.importorskip("numpy")
-
-    def run() -> None:
-        pool = NativeThreads(threads=2, wide_cpus=WIDE, queue=2)
-        try:
-            matrix = numpy.eye(200) * 2
-            found = [gevent.spawn(pool.run, numpy.matmul, matrix, matrix) for _ in range(8)]
-            assert all((greenlet.get() == matrix * 2).all() for greenlet in found)
-        finally:
-            pool.close()
-
-    in_a_hub_of_its_own(run, pinned=True)
 
 
 class WithoutTheHub:

@@ -10,7 +10,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from app.sinks.outputs import OutputSpec, PageOutputs, assemble
 from tests.support.crash import DIED
-from tests.support.origin import Origin, body_of, running_origin
+from tests.support.origin import Origin, body_of
 from tests.support.processes import HANG_GUARD_S, ROOT
 from tests.support.proxies import running_proxy
 
@@ -43,12 +42,6 @@ BODIES: dict[str, bytes | None] = {
 WARCIO = "import sys; sys.modules['brotli'] = None; from warcio.cli import main; main()"
 
 ANSWERED = [path for path in BODIES if path not in ("/truncate", "/drop", "/redirect-loop")]
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as origin:
-        yield origin
 
 
 def task_of(folder: Path, origin: Origin, paths: list[str], **more: Any) -> dict[str, Any]:

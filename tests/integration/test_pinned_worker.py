@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gunicorn_service import Service, gunicorn_running, is_alive, service
-from tests.support.processes import wait_until
+from tests.support.gunicorn_service import Service, gunicorn_running, service
+from tests.support.processes import is_alive, wait_until
 
 HOUR = "3600"
 

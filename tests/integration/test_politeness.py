@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.policy.breaker import PATIENT_PROBES
-from tests.support.batch import records, run_batch, running_batch
+from tests.support.batch import records, run_batch, running_batch, write_list
 from tests.support.fetch_service import fetch, fetch_service, start_fetch
 from tests.support.origin import Origin, running_origin
 from tests.support.ports import refused_port
@@ -25,21 +25,9 @@ from tests.support.processes import wait_until
 PER_ORIGIN = 8
 
 
-@pytest.fixture(scope="module")
-def shared_origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-@pytest.fixture
-def origin(shared_origin: Origin) -> Origin:
-    shared_origin.reset()
-    return shared_origin
-
-
 def run(tmp_path: Path, urls: list[str], *options: str, **env: str) -> list[dict[str, Any]]:
     """The records of a batch of one child, one for each URL."""
-    (tmp_path / "urls.txt").write_text("".join(f"{url}\n" for url in urls))
+    write_list(tmp_path / "urls.txt", urls)
     status, said = run_batch(
         tmp_path / "urls.txt", "-o", tmp_path / "out.jsonl", "--workers", "1", *options, cwd=tmp_path, **env
     )
@@ -51,7 +39,7 @@ def run(tmp_path: Path, urls: list[str], *options: str, **env: str) -> list[dict
 
 def run_until_done(done: int, tmp_path: Path, urls: list[str], *options: str, **env: str) -> None:
     """Let a batch of one child run until so many records are there, then stop it."""
-    (tmp_path / "urls.txt").write_text("".join(f"{url}\n" for url in urls))
+    write_list(tmp_path / "urls.txt", urls)
     arguments = [tmp_path / "urls.txt", "-o", tmp_path / "out.jsonl", "--workers", "1", "--progress", "json", *options]
     with running_batch(*arguments, cwd=tmp_path, **env) as process:
         process.wait_for_line(f'"done":{done},')
@@ -119,7 +107,7 @@ def test_an_origin_that_says_it_has_too_many_gets_fewer_at_once(origin: Origin, 
     # The first eight end with 503 in one window, which halves the eight; then four wait at the gate at most.
     urls = [origin.url(f"/status/503?n={n}") for n in range(PER_ORIGIN)]
     urls += [origin.url(f"/gate/few?n={n}") for n in range(40)]
-    (tmp_path / "urls.txt").write_text("".join(f"{url}\n" for url in urls))
+    write_list(tmp_path / "urls.txt", urls)
     arguments = [tmp_path / "urls.txt", "-o", tmp_path / "out.jsonl", "--workers", "1", "--retries", "0"]
     with running_batch(*arguments, "--progress", "json") as process:
         process.wait_for_line(f'"done":{PER_ORIGIN},')

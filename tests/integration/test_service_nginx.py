@@ -14,7 +14,7 @@ import pytest
 from tests.support.fetch_service import JSON, call, fetch, fetch_service, next_record, start_fetch
 from tests.support.gunicorn_service import Service
 from tests.support.nginx import Nginx, deployed_site, running_nginx, socket_folder
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 from tests.support.processes import ROOT, wait_until
 
 
@@ -39,18 +39,6 @@ class Site:
         lines = Path("/proc/net/unix").read_text().splitlines()
         fields = [line.split() for line in lines if line.endswith(f" {self.socket}")]
         return sum(field[5] == "03" for field in fields)
-
-
-@pytest.fixture(scope="module")
-def shared_origin() -> Iterator[Origin]:
-    with running_origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-def origin(shared_origin: Origin) -> Origin:
-    shared_origin.reset()
-    return shared_origin
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import falcon
@@ -18,7 +17,7 @@ from app.hub.per_hub import close_this_hub
 from app.settings import Settings
 from app.stages import registry, stage
 from tests.support.fetch_service import call, fetch, fetch_service
-from tests.support.origin import Origin, running_origin
+from tests.support.origin import Origin
 
 PLUG_IN = """
 import ctypes
@@ -46,12 +45,6 @@ def spin(page):
 """
 
 NAMES = ("inside", "beside", "apart", "spin")
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from app.stages import Stage
 from app.stages.base import RunsIn
 from tests.support import placed_stages as placed
 from tests.support.hubs import hub_until
-from tests.support.origin import Origin, running_origin
+from tests.support.noted import Noted
+from tests.support.origin import Origin
 from tests.support.pages import make_page
 from tests.support.placed_stages import in_place
 
@@ -43,12 +44,6 @@ WIDE = frozenset(os.sched_getaffinity(0))
 def runner() -> Iterator[StageRunner]:
     yield StageRunner(StageRules(wide_cpus=WIDE))
     close_this_hub()
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -270,10 +265,7 @@ def test_who_is_killed_in_a_stage_leaves_its_place_free(runner: StageRunner, tmp
     overseer = Noted()
     page = make_page(str(gate))
     running = gevent.spawn(run, runner, in_place(placed.waits_for_file, place), page, overseer)
-    if place == "process":
-        gevent.sleep(0.01)
-    else:
-        hub_until(lambda: overseer.running, "its stage runs")
+    hub_until(Path(f"{gate}.begun").exists, "its stage runs")
     running.kill()
     try:
         assert isinstance(running.value, gevent.GreenletExit)
@@ -289,7 +281,7 @@ def test_what_runs_elsewhere_when_the_hub_is_closed_has_no_outcome(tmp_path: Pat
     runner = StageRunner(StageRules(wide_cpus=WIDE))
     stage = in_place(placed.waits_for_file, place)
     running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
-    gevent.sleep(0.01)
+    hub_until(Path(f"{gate}.begun").exists, "one of them runs")
     close_this_hub()
     gevent.joinall(running)
     gate.touch()
@@ -301,7 +293,7 @@ def test_what_is_in_line_for_the_core_when_the_hub_is_closed_has_no_outcome_eith
     runner = StageRunner(StageRules(wide_cpus=WIDE))
     stage = in_place(placed.waits_for_file, "worker")
     running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
-    gevent.sleep(0.01)
+    hub_until(Path(f"{gate}.begun").exists, "one of them runs")
     close_this_hub()
     gevent.joinall(running)
     assert [type(one.exception) for one in running] == [Draining] * 4
@@ -340,28 +332,6 @@ def test_a_run_that_is_given_up_ends_its_stages(engine: Engine, origin: Origin, 
 
 
 # What others are told -------------------------------------------------------------------------------------------------
-
-
-class Noted(Overseer):
-    """running: the notes that stand; begun: all that were ever made; entered: requests whose stages have begun."""
-
-    def __init__(self) -> None:
-        self.running: list[object] = []
-        self.begun: list[tuple[int, str]] = []
-        self.entered: list[int] = []
-
-    def around(self, index: int) -> Any:
-        self.entered.append(index)
-        return super().around(index)
-
-    def begins(self, index: int, stage: str) -> object:
-        self.begun.append((index, stage))
-        note = object()
-        self.running.append(note)
-        return note
-
-    def ends(self, note: object) -> None:
-        self.running.remove(note)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -20,7 +20,7 @@ from app.model.job import FetchOptions
 from app.policy.sharding import cut
 from app.settings import Settings
 from app.sources.inputs import Inputs
-from tests.support.batch import records
+from tests.support.batch import records, write_list
 from tests.support.hubs import in_a_hub_of_its_own
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin
 from tests.support.warcs import answer, record, write_warc
@@ -84,7 +84,7 @@ def run(
 
 def test_a_stored_response_has_the_record_of_a_fetch(tmp_path: Path, origin: RawOrigin) -> None:
     urls = {name: origin.serve(Script.of(message), name) for name, message in MESSAGES.items()}
-    (tmp_path / "urls.txt").write_text("".join(f"{url}\n" for url in urls.values()))
+    write_list(tmp_path / "urls.txt", urls.values())
     fetched, transfers = run(tmp_path, [tmp_path / "urls.txt"])
     assert transfers == len(MESSAGES)
     asked = origin.connections

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,12 @@ from typing import Any
 from tests.support.processes import ROOT, Running, running_process
 
 COMMAND = [sys.executable, "-P", "-m", "workers.fetch_batch"]
+
+
+def write_list(path: Path, lines: Iterable[str]) -> Path:
+    """Make it a file of these lines; the path again."""
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
 
 
 @contextmanager
@@ -42,11 +48,3 @@ def children_of(pid: int) -> list[int]:
     """The living children of a process."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in found.split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether that process still runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False

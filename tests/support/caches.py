@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +24,10 @@ from app.model.outcome import Outcome
 from app.model.request import Entry, Request
 from app.policy.politeness import PolitenessRules
 from tests.support.clock import FakeClock
+
+HOUR = "Cache-Control: max-age=3600"
+NEVER = "Cache-Control: no-cache"
+TAG = 'ETag: "v1"'
 
 
 def told(key: str, *headers: str, news: tuple[str, ...] = (), **query: object) -> str:
@@ -82,3 +87,11 @@ class CachedEngine:
 
     def close(self) -> None:
         self.session.close()
+
+
+Make = Callable[..., CachedEngine]
+
+
+def said(*outcomes: Outcome) -> list[tuple[Any, Any]]:
+    """Of each, what the cache had to do with it, and the number of the origin's answer."""
+    return [(each.cache, int(str(each.body).split()[1])) for each in outcomes]

@@ -1,10 +1,10 @@
 """Deaths between any two lines: what a kill -9 at that moment would leave, for every line there is.
 
-    for step in deaths(lambda: store(folder)):
+    for step in deaths(lambda: store(folder), folder):
         ...  # who ran it was gone before its line number `step`; look at what it left, and go on from there
 
 The lines counted are those of one folder of the checkout, in whatever thread runs them. The first round is one that no
-death comes to; it shows the way. Then each line of it is died at twice: when it is reached first, and when last.
+death comes to; it shows the way. Lines before which the files are the same leave the same, so of these one is died at.
 Nothing is undone in the one that dies: no `finally`, no buffer that is written.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -40,18 +41,16 @@ def arm(step: int, folder: str = "app/sinks") -> None:
     _watch(folder, seen)
 
 
-def deaths(action: Callable[[], object], folder: str = "app/sinks") -> Iterator[int]:
-    """Run `action` in a fork of this process again and again, and let it die at another line each time. Yields the
-    number of lines that were run.
+def deaths(action: Callable[[], object], place: Path, folder: str = "app/sinks") -> Iterator[int]:
+    """Run `action`, all of whose files are in `place`, in a fork of this process again and again, and let it die each
+    time with another state of them. Yields the number of lines that were run.
     """
     with tempfile.TemporaryFile() as way:
-        assert in_a_fork(lambda: _recorded(action, folder, way.fileno())) == 0, "it fails without a death too"
-        lines = array.array("Q", os.pread(way.fileno(), os.fstat(way.fileno()).st_size, 0))
-    assert lines, "nothing was done there at all"
-    yield len(lines)
-    first = {line: step for step, line in reversed(list(enumerate(lines)))}
-    last = {line: step for step, line in enumerate(lines)}
-    for step in sorted({*first.values(), *last.values()}):
+        assert in_a_fork(lambda: _recorded(action, place, folder, way.fileno())) == 0, "it fails without a death too"
+        states = array.array("Q", os.pread(way.fileno(), os.fstat(way.fileno()).st_size, 0))
+    assert states, "nothing was done there at all"
+    yield len(states)
+    for step in [0, *(step for step in range(1, len(states)) if states[step] != states[step - 1])]:
         status = in_a_fork(lambda step=step: _armed(action, step, folder))  # type: ignore[misc]
         assert status in (0, DIED), f"it failed by itself before step {step}; see what it has said"
         yield step
@@ -88,15 +87,28 @@ def _watch(folder: str, seen: _Seen) -> None:
     sys.settrace(on_call)
 
 
-def _recorded(action: Callable[[], object], folder: str, descriptor: int) -> None:
-    """Write a number for every line that is run: the same for the same line."""
-    lines: list[int] = []
-    _watch(folder, lambda frame: lines.append(hash((frame.f_code.co_filename, frame.f_lineno)) & 0xFFFF_FFFF_FFFF))
+def _recorded(action: Callable[[], object], place: Path, folder: str, descriptor: int) -> None:
+    """Write a number for every line that is run: the same as long as the files are the same."""
+    states: list[int] = []
+    _watch(folder, lambda frame: states.append(hash(frozenset(_state_of(place))) & 0xFFFF_FFFF_FFFF))
     try:
         action()
     finally:
         sys.settrace(None)
-    os.write(descriptor, array.array("Q", lines).tobytes())
+    os.write(descriptor, array.array("Q", states).tobytes())
+
+
+def _state_of(place: str | Path) -> Iterator[tuple[str, int, int, bytes]]:
+    """Of each file and folder there: its name, inode, time of change, content."""
+    with os.scandir(place) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.path, status.st_ino, 0, b""
+                yield from _state_of(entry.path)
+            else:
+                with open(entry.path, "rb", buffering=0) as file:
+                    yield entry.path, status.st_ino, status.st_mtime_ns, file.read()
 
 
 def _armed(action: Callable[[], object], step: int, folder: str) -> None:

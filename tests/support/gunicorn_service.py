@@ -133,11 +133,3 @@ def service(folder: Path, *options: str, more: str = "", **settings: str) -> Ite
     """The same, once it listens."""
     with gunicorn_running(folder, *options, more=more, **settings) as running:
         yield Service(running, folder)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether one of OUR OWN running service's workers is still there (zombies are not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

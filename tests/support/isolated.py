@@ -17,19 +17,6 @@ F = "tests.support.isolated_functions:"
 LONG_S = 1000.0
 
 
-def state_of(pid: int) -> str:
-    """As in proc(5); X when there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
-
-
-def is_alive(pid: int) -> bool:
-    """Not ended, and not a zombie either."""
-    return state_of(pid) not in "ZX"
-
-
 def children_of_ours() -> set[int]:
     """Processes that this thread has started and not reaped."""
     return set(map(int, Path("/proc/thread-self/children").read_text().split()))

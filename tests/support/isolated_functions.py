@@ -60,7 +60,10 @@ def segfault(_: bytes | memoryview) -> bytes:
     return b""
 
 
-def spin(_: bytes | memoryview) -> bytes:
+def spin(argument: bytes | memoryview) -> bytes:
+    """Compute without end. The argument: where to make a file that says that it has begun; empty for nowhere."""
+    if argument:
+        Path(bytes(argument).decode()).touch()
     while True:
         pass
 

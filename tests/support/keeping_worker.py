@@ -13,7 +13,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import sys  # noqa: E402
-from contextlib import closing  # noqa: E402
+from contextlib import closing, nullcontext  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import msgspec  # noqa: E402
@@ -27,6 +27,7 @@ from app.settings import Settings  # noqa: E402
 from app.sinks.outputs import PageOutputs  # noqa: E402
 from app.stages.registry import resolve  # noqa: E402
 from tests.support.crash import arm  # noqa: E402
+from tests.support.no_room import no_room_beyond  # noqa: E402
 
 
 class Task(msgspec.Struct):
@@ -71,14 +72,9 @@ def run(task: Task) -> None:
 
 def main() -> None:
     task = msgspec.json.decode(sys.argv[1], type=Task)
-    if task.room_bytes is not None:
-        import resource
-        import signal
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (task.room_bytes, task.room_bytes))
     try:
-        run(task)
+        with nullcontext() if task.room_bytes is None else no_room_beyond(task.room_bytes):
+            run(task)
     except OutputError as error:
         print(f"OutputError: {error}")
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -121,7 +122,10 @@ def drains(page: Page) -> None:
 
 @stage
 def waits_for_file(page: Page) -> str:
-    """Computes, and never waits, until there is a file of the name that the page holds."""
+    """Computes, and never waits, until there is a file of the name that the page holds. It begins with one beside it,
+    NAME.begun.
+    """
+    Path(f"{os.fsdecode(page.body)}.begun").touch()
     while not os.path.exists(page.body):
         pass
     return "done"

@@ -236,6 +236,20 @@ def session_pids(session: int) -> list[int]:
     return sorted(found)
 
 
+def state_of(pid: int) -> str:
+    """As in proc_pid_stat(5), but X when there is no such process."""
+    try:
+        # After the command's name, which may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:  # also while it is read
+        return "X"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether that process still runs; one that only waits to be reaped does not."""
+    return state_of(pid) not in "ZX"
+
+
 def ended_pid() -> int:
     """The id of a process that is not there any more."""
     popen = subprocess.Popen([sys.executable, "-S", "-c", ""])

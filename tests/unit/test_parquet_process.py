@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from app.sinks.outputs import OutputSpec, assemble
 from app.sinks.parquet_process import read_parquet_apart, write_parquet_apart
 from app.sinks.record import encode_record
 from tests.support.crash import in_a_fork
+from tests.support.no_room import no_room_beyond
 from tests.support.processes import ROOT, wait_until
 
 
@@ -73,9 +73,7 @@ def test_a_full_disk_is_one_error(tmp_path: Path) -> None:
     shards = [shard(tmp_path, index, body=os.urandom(50_000).hex()) for index in range(20)]
 
     def refused() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-        with pytest.raises(OutputError, match=r"can't write .*out.parquet: File too large"):
+        with no_room_beyond(200_000), pytest.raises(OutputError, match=r"can't write .*out.parquet: File too large"):
             assemble(OutputSpec.parse(f"{tmp_path}/out.parquet"), shards, tmp_path)
 
     assert in_a_fork(refused) == 0

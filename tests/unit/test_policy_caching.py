@@ -24,8 +24,7 @@ from app.policy.caching import (
     use_of,
     vary_of,
 )
-from app.policy.caching_directives import MOST_S, NO_WISHES, Wishes, delta_s, parse_directives, wishes_of
-from app.policy.http_dates import parse_http_date_s
+from app.policy.caching_directives import NO_WISHES, Wishes, wishes_of
 from app.policy.retry import TRANSIENT_STATUSES
 
 NOW_S = 1_800_000_000.0
@@ -311,73 +310,6 @@ def test_conditions() -> None:
 def test_vary() -> None:
     assert vary_of({"vary": " Foo,bar ,, foo"}) == ("bar", "foo")
     assert vary_of({}) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", {}),
-        (" , ,", {}),
-        ("a, B=1 ,c = 2", {"a": "", "b": "1"}),
-        (r'a="x\"y, z", b', {"a": 'x"y, z', "b": ""}),
-        ('a="x', {"a": '"x'}),
-        ("a=1, a=2", {"a": "1"}),
-        ("ä, b", {"b": ""}),
-    ],
-)
-def test_directives(text: str, expected: dict[str, str]) -> None:
-    assert parse_directives(text) == expected
-
-
-@given(st.text())
-def test_any_text_has_directives(text: str) -> None:
-    for name in parse_directives(text):
-        assert name == name.lower()
-        assert name
-
-
-@given(st.text(alphabet="0123456789.-+ex² ", max_size=30))
-def test_seconds_are_digits_alone(text: str) -> None:
-    seconds = delta_s(text)
-    if text and set(text) <= set("0123456789"):
-        assert seconds == min(int(text), MOST_S)
-    else:
-        assert seconds is None
-
-
-MOMENTS = st.integers(0, 253_402_300_799)
-
-
-@given(MOMENTS)
-def test_every_date_that_is_sent_is_read(moment_s: int) -> None:
-    assert parse_http_date_s(formatdate(moment_s, usegmt=True), NOW_S) == moment_s
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Thu, 30 Feb 2050 02:01:18 GMT",
-        "Thu, 18 Aug 2050 24:01:18 GMT",
-        "Thu, 18 Aug 2050 02:60:18 GMT",
-        "Thu, 18 Aug 2050 02:01:61 GMT",
-        "Thu, 18 Aug ２０５０ 02:01:18 GMT",
-        "Thu, 18 Aug 0000 02:01:18 GMT",
-        "0",
-        "-1",
-        "",
-    ],
-)
-def test_what_is_no_date(text: str) -> None:
-    assert parse_http_date_s(text, NOW_S) is None
-
-
-def test_years_of_two_digits() -> None:
-    """RFC 9110 section 5.6.7: more than 50 years ahead is the past. It is 2027."""
-    for text, year in [("77", 2077), ("78", 1978), ("26", 2026)]:
-        read_s = parse_http_date_s(f"Monday, 01-Jan-{text} 00:00:00 GMT", NOW_S)
-        assert read_s == parse_http_date_s(f"Mon, 01 Jan {year} 00:00:00 GMT", NOW_S)
-    leap_s = parse_http_date_s("Sat, 31 Dec 2016 23:59:60 GMT", NOW_S)
-    assert leap_s == parse_http_date_s("Sat, 31 Dec 2016 23:59:59 GMT", NOW_S)
 
 
 SECONDS = st.none() | st.integers(0, 10_000)

@@ -15,19 +15,6 @@ import requests
 from app.fetching import CurlAdapter, Session
 from app.hub.per_hub import close_this_hub
 from tests.support.needs import require_program
-from tests.support.origin import Origin, running_origin
-
-
-@pytest.fixture(scope="session")
-def shared_origin() -> Iterator[Origin]:
-    with running_origin() as running:
-        yield running
-
-
-@pytest.fixture
-def origin(shared_origin: Origin) -> Origin:
-    shared_origin.reset()
-    return shared_origin
 
 
 def over_curl(**options: object) -> requests.Session:

@@ -14,10 +14,11 @@ import urllib3
 from app.fetching.curl_errors import TransferError
 from tests.support.origin import Origin, body_of
 from tests.support.ports import unanswered_port
-from tests.support.processes import wait_until
+from tests.support.processes import HANG_GUARD_S, wait_until
 
 SHORT_S = 0.1
-HANG_GUARD_S = 30.0
+HEAD_S = 0.5
+"""In which a head has to come, and a body does not."""
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -40,6 +41,7 @@ def test_agreeing_on_tls_is_connecting_here(curl_session: requests.Session) -> N
     "timeout", [SHORT_S, (None, SHORT_S), urllib3.Timeout(read=SHORT_S), urllib3.Timeout(total=SHORT_S)]
 )
 def test_waiting_for_an_answer(session: requests.Session, origin: Origin, stream: bool, timeout: object) -> None:
+    session.get(origin.url("/ok"))  # so that there is a connection
     with pytest.raises(requests.ReadTimeout, match="Read timed out"):
         session.get(origin.url("/gate/never"), timeout=timeout, stream=stream)
     wait_until(lambda: origin.counts().in_flight == 0, "the server saw the end")
@@ -47,9 +49,10 @@ def test_waiting_for_an_answer(session: requests.Session, origin: Origin, stream
 
 def test_waiting_for_the_rest_of_a_body(session: requests.Session, origin: Origin) -> None:
     # requests calls it a ConnectionError once the head is here.
+    session.get(origin.url("/ok"))  # so that there is a connection
     with pytest.raises(requests.ConnectionError, match="Read timed out"):
-        session.get(origin.url("/stage/never"), timeout=SHORT_S)
-    with session.get(origin.url("/stage/never"), timeout=SHORT_S, stream=True) as answer:
+        session.get(origin.url("/stage/never"), timeout=HEAD_S)
+    with session.get(origin.url("/stage/never"), timeout=HEAD_S, stream=True) as answer:
         assert answer.status_code == 200
         with pytest.raises(requests.ConnectionError, match="Read timed out"):
             list(answer.iter_content(100))
@@ -57,7 +60,7 @@ def test_waiting_for_the_rest_of_a_body(session: requests.Session, origin: Origi
 
 
 def test_raw_says_it_in_urllib3s_words(session: requests.Session, origin: Origin) -> None:
-    answer = session.get(origin.url("/stage/never"), timeout=SHORT_S, stream=True)
+    answer = session.get(origin.url("/stage/never"), timeout=HEAD_S, stream=True)
     with answer, pytest.raises(urllib3.exceptions.ReadTimeoutError):
         answer.raw.read()
 
@@ -75,6 +78,7 @@ def test_what_is_no_limit(session: requests.Session, origin: Origin, timeout: ob
 
 
 def test_the_cause_is_what_libcurl_said(curl_session: requests.Session, origin: Origin) -> None:
+    curl_session.get(origin.url("/ok"))  # so that there is a connection
     with pytest.raises(requests.ReadTimeout) as raised:
         curl_session.get(origin.url("/gate/never"), timeout=SHORT_S)
     assert isinstance(raised.value.__cause__, TransferError)

@@ -116,8 +116,9 @@ FORK = """
         except Exception as error:
             return str(error)
     waiting = gevent.spawn(wait_at_gate)
-    gevent.sleep(0.01)
     before = CurlAdapter().transport()
+    while before.hub_curl.in_flight < 2:
+        gevent.sleep(0.001)
     pid = os.fork()
     if pid == 0:
         # At once, before the loop has turned, and after.

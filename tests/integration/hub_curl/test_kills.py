@@ -14,6 +14,7 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import CurlTransport
 from app.fetching.names import Names
 from tests.support.curl_on_hub import curl_session, get, made_piece_by_piece, nothing_left, stream
+from tests.support.hubs import hub_until
 from tests.support.processes import HANG_GUARD_S
 from tests.support.raw_origin import RawOrigin
 
@@ -32,8 +33,7 @@ def test_a_kill_before_the_first_turn_takes_no_name_along(raw: RawOrigin, transp
         victim.throw(GreenletExit)
 
     get_hub().loop.run_callback(begin_and_end)
-    while not victim.dead:
-        gevent.sleep(0)
+    hub_until(lambda: victim.dead, "it was ended")
     assert transport.statistics().transfers.stopped == 1, "it had begun"
     assert get(transport, url) == b"ok"
     nothing_left(transport)
@@ -88,8 +88,7 @@ def test_the_hub_itself_waits_for_nothing(
     raised: list[object] = []
     monkeypatch.setattr(get_hub(), "handle_error", lambda *error: raised.append(error[1]))
     get_hub().loop.run_callback(get, transport, f"{raw.base}/ok")
-    while not raised:
-        gevent.sleep(0)
+    hub_until(lambda: raised, "it was refused")
     assert raised == [RuntimeError]
     nothing_left(transport)
 

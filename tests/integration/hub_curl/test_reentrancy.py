@@ -17,6 +17,7 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import CurlTransport
 from app.hub.per_hub import close_this_hub
 from tests.support.curl_on_hub import PROFILE, get, nothing_left, stream
+from tests.support.hubs import hub_until
 from tests.support.raw_origin import RawOrigin
 
 
@@ -51,8 +52,7 @@ def test_who_is_woken_may_stop_others_and_begin_more(raw: RawOrigin, transport: 
             gevent.spawn(chain, 0)
 
     gevent.spawn(chain, 30)
-    while len(done) < 61:
-        gevent.sleep(0)
+    hub_until(lambda: len(done) == 61, "all have been fetched")
     assert not victims
     nothing_left(transport)
 
@@ -69,8 +69,7 @@ def test_an_exception_of_a_woken_greenlet_keeps_nobody_asleep(
         bare.append(one)
     jobs = [gevent.spawn(get, transport, f"{raw.base}/ok") for _ in range(20)]
     assert [job.get() for job in jobs] == [b"ok"] * 20
-    while not all(one.dead for one in bare):
-        gevent.sleep(0)
+    hub_until(lambda: all(one.dead for one in bare), "all have ended")
     assert [type(one) for one in raised] == [ZeroDivisionError] * 5
     nothing_left(transport)
 
@@ -191,8 +190,7 @@ def test_a_finalizer_in_another_thread_touches_nothing(raw: RawOrigin, transport
     thread.start()
     thread.join()
     assert inside == [1], "libcurl may be at work in its own thread meanwhile"
-    while transport.hub_curl.in_flight:
-        gevent.sleep(0.001)
+    hub_until(lambda: not transport.hub_curl.in_flight, "it was ended in its own thread")
     nothing_left(transport)
 
 
@@ -203,8 +201,7 @@ def test_streams_that_are_dropped_are_ended_by_the_collector(raw: RawOrigin, tra
     assert transport.hub_curl.in_flight >= 1
     del half
     gc.collect()
-    while transport.hub_curl.in_flight:
-        gevent.sleep(0)
+    hub_until(lambda: not transport.hub_curl.in_flight, "all were ended")
     nothing_left(transport)
 
 

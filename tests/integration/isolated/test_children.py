@@ -13,8 +13,8 @@ import pytest
 from app.cpu.processes import Processes
 from app.errors import StageRaised
 from tests.support.hubs import WIDE, hub_until, in_a_hub_of_its_own
-from tests.support.isolated import LONG_S, F, Gate, is_alive
-from tests.support.processes import ROOT, wait_until
+from tests.support.isolated import LONG_S, F, Gate
+from tests.support.processes import ROOT, is_alive, wait_until
 
 
 @pytest.fixture

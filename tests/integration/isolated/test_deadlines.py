@@ -13,8 +13,8 @@ from app.cpu.processes import Processes
 from app.errors import StageTimeout
 from tests.support.clock import FakeClock
 from tests.support.hubs import WIDE, hub_until
-from tests.support.isolated import LONG_S, F, Gate, is_alive
-from tests.support.processes import HANG_GUARD_S, wait_until
+from tests.support.isolated import LONG_S, F, Gate
+from tests.support.processes import HANG_GUARD_S, is_alive, wait_until
 
 
 def test_a_deadline_kills_and_replaces(

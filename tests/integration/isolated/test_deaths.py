@@ -15,8 +15,8 @@ from app.cpu.processes import Processes, respawn_delay_s
 from app.errors import StageCrashed
 from tests.support.clock import FakeClock
 from tests.support.hubs import WIDE, hub_until
-from tests.support.isolated import LONG_S, F, Gate, children_of_ours, is_alive, state_of
-from tests.support.processes import wait_until
+from tests.support.isolated import LONG_S, F, Gate, children_of_ours
+from tests.support.processes import is_alive, state_of, wait_until
 
 
 @pytest.mark.parametrize(

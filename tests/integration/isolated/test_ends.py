@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import gevent
 import pytest
@@ -15,8 +16,8 @@ from app.cpu.processes import Processes
 from app.errors import Draining
 from app.hub.per_hub import of_this_hub
 from tests.support.hubs import WIDE, in_a_hub_of_its_own
-from tests.support.isolated import LONG_S, F, Gate, children_of_ours, is_alive
-from tests.support.processes import running_process, wait_until
+from tests.support.isolated import LONG_S, F, Gate, children_of_ours
+from tests.support.processes import is_alive, running_process, wait_until
 
 
 def test_close_ends_all_and_answers_all(make: Callable[..., Processes], gate: Callable[[str], Gate]) -> None:
@@ -61,8 +62,10 @@ processes = Processes(children=2, wide_cpus=frozenset(os.sched_getaffinity(0)))
 pid = int(processes.run(F + "pid", b"", timeout_s=60))
 print("pid", pid, int(processes.run(F + "leave_a_process_behind", b"", timeout_s=60)), flush=True)
 if "busy" in how:
-    gevent.spawn(processes.run, F + "spin", b"", timeout_s=600)
-    gevent.sleep(0.05)
+    begun = sys.argv[2]
+    gevent.spawn(processes.run, F + "spin", begun.encode(), timeout_s=600)
+    while not os.path.exists(begun):
+        gevent.sleep(0.001)
     print("spins", flush=True)
     gevent.sleep(600)
 if "crash" in how:
@@ -102,8 +105,8 @@ def test_children_end_with_a_parent_that_ends(patching: str) -> None:
         assert running.stderr == ""
 
 
-def test_a_child_at_work_ends_with_a_parent_that_is_killed() -> None:
-    with running_process([sys.executable, "-c", _PARENT, "busy"]) as running:
+def test_a_child_at_work_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    with running_process([sys.executable, "-c", _PARENT, "busy", tmp_path / "begun"]) as running:
         running.wait_for_line("spins")
         pid, left = map(int, running.stdout.split()[1:3])
         running.signal(signal.SIGKILL)

@@ -9,7 +9,8 @@ import gevent
 
 from app.cpu.processes import Processes
 from tests.support.hubs import hub_until
-from tests.support.isolated import LONG_S, F, Gate, is_alive
+from tests.support.isolated import LONG_S, F, Gate
+from tests.support.processes import is_alive
 
 
 def test_many_tasks_over_few_children(make: Callable[..., Processes]) -> None:

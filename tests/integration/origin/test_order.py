@@ -65,6 +65,16 @@ def test_reset_lets_go_what_waits(origin: Origin) -> None:
         assert until_end(connection).endswith(body_of(2_000))
 
 
+def test_reset_forgets_what_is_still_in_flight(origin: Origin) -> None:
+    with closing(connect(origin)) as connection:
+        connection.sendall(request("/delay/1000"))
+        wait_until(lambda: origin.counts().in_flight == 1, "the request has come")
+        origin.reset()
+        assert (origin.counts().in_flight, origin.counts().most_in_flight) == (0, 0)
+        talk(origin, "/ok")
+        assert origin.counts().most_in_flight_by_path == {"/ok": 1}
+
+
 def test_drip_drips(origin: Origin) -> None:
     with closing(connect(origin)) as connection:
         connection.sendall(request("/drip/0.001"))

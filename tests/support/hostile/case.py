@@ -18,20 +18,44 @@ NAMES = "the same verdict by another name"
 LENGTH = "libcurl refuses what is no length; urllib3 then reads to the connection's end"
 
 
+# What comes of an answer by `Session.fetch` and by a stock session: an error kind and an exception's name ("!" for one
+# that is none of requests' own), or the status and the body.
+Verdict = tuple[str, str]
+
+
+def gives(read: str) -> Verdict:
+    """Both read the same."""
+    return read, read
+
+
+GIVES_OK = gives("200 b'ok'")
+GIVES_HELLO = gives("200 b'hello'")
+REFUSED = ("bad_response", "ConnectionError")
+BAD_LENGTH = ("bad_response", "InvalidHeader")
+BAD_CHUNKS = ("bad_response", "ChunkedEncodingError")
+BAD_CODING = ("bad_response", "ContentDecodingError")
+LOST = ("connection_lost", "ConnectionError")
+CUT = ("connection_lost", "ChunkedEncodingError")
+UNREACHABLE = ("connect_failed", "ConnectionError")
+NO_SCHEME = ("unsupported_scheme", "InvalidSchema")
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An answer, after which the connection is closed.
+    """An answer, after which the connection is closed, and what comes of it.
 
-    fetch, stock  what comes of it: an error kind or an exception's name ("!" for one that is none of requests' own),
-                  or the status and the body
-    plain         the same two over requests' own transport, where that differs, and `why`
+    plain  the same over requests' own transport, where that differs, and `why`
     """
 
     answer: bytes
-    fetch: str
-    stock: str
-    plain: tuple[str, str] | None = None
+    verdict: Verdict
+    plain: Verdict | None = None
     why: str = ""
+
+
+def with_ok(lines: bytes) -> bytes:
+    """An answer of these lines and the body `ok`."""
+    return lines + b"Content-Length: 2\r\n\r\nok"
 
 
 def cl(length: object, body: bytes) -> bytes:

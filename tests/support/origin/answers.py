@@ -6,6 +6,7 @@ import asyncio
 import base64
 import codecs
 import gzip as gzip_format
+import itertools
 import json as json_format
 import struct
 import time
@@ -118,11 +119,11 @@ async def stage(exchange: Exchange, name: str) -> None:
 
 
 @fault("drip")
-async def drip(exchange: Exchange, interval_s: float) -> None:
-    """200, then one byte of body every INTERVAL_S, without end or length."""
+async def drip(exchange: Exchange, interval_s: float, count: int = 0) -> None:
+    """200, then one byte of body every INTERVAL_S, without length; COUNT of them, 0 for no end."""
     exchange.keep_alive = False
     await exchange.send_head(200, [("Content-Type", "text/html")])
-    while True:
+    for _ in range(count) if count else itertools.count():
         await exchange.send(b".")
         await asyncio.sleep(interval_s)
 

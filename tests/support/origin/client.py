@@ -89,7 +89,7 @@ class Origin:
         self._ask("POST", f"/_robots?text={quote(text, safe='')}&play={quote(play, safe='')}")
 
     def reset(self) -> None:
-        """Forgets counts, hits, keys, gates and robots.txt, and lets go what waits."""
+        """Forgets counts, hits, keys, gates, robots.txt and what is still in flight, and lets go what waits."""
         self._ask("POST", "/_reset")
 
     def _ask(self, method: str, path: str, timeout_s: float = HANG_GUARD_S) -> Any:

@@ -49,13 +49,32 @@ class Gate:
             self._watchers.remove(entry)
 
 
+class _InFlight:
+    """How many requests are in flight, and the most that ever were."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.by_path: Counter[str] = Counter()
+        self.most_by_path: dict[str, int] = {}
+
+    def begin(self, path: str) -> None:
+        self.now += 1
+        self.by_path[path] += 1
+        self.most = max(self.most, self.now)
+        self.most_by_path[path] = max(self.most_by_path.get(path, 0), self.by_path[path])
+
+    def end(self, path: str) -> None:
+        self.now -= 1
+        self.by_path[path] -= 1
+        if not self.by_path[path]:
+            del self.by_path[path]
+
+
 class State:
     """The memory of one server. Requests under `/_` steer the origin and leave no trace in it."""
 
     def __init__(self) -> None:
         self.connections_open = 0
-        self.in_flight = 0
-        self._in_flight_by_path: Counter[str] = Counter()
         self._forget()
 
     def _forget(self) -> None:
@@ -66,8 +85,8 @@ class State:
         self._requests: Counter[str] = Counter()
         self._connections = 0
         self._most_connections = self.connections_open
-        self._most_in_flight = self.in_flight
-        self._most_in_flight_by_path: dict[str, int] = {}
+        # Those that are still in flight end in the one that is forgotten.
+        self._in_flight = _InFlight()
 
     def reset(self) -> None:
         """Forgets all. Lets go what waits at a gate: nobody could open that one any more."""
@@ -98,28 +117,21 @@ class State:
         self.hits.append(
             {"path": path, "method": method, "target": target, "headers": headers, "at_s": time.monotonic()}
         )
-        self.in_flight += 1
-        self._in_flight_by_path[path] += 1
-        self._most_in_flight = max(self._most_in_flight, self.in_flight)
-        here = self._in_flight_by_path[path]
-        if here > self._most_in_flight_by_path.get(path, 0):
-            self._most_in_flight_by_path[path] = here
+        in_flight = self._in_flight
+        in_flight.begin(path)
         try:
             yield
         finally:
-            self.in_flight -= 1
-            self._in_flight_by_path[path] -= 1
-            if not self._in_flight_by_path[path]:
-                del self._in_flight_by_path[path]
+            in_flight.end(path)
 
     def counts(self) -> dict[str, Any]:
         """All counts as JSON values; `client.Counts` explains each."""
         return {
             "total": self._requests.total(),
             "requests": dict(self._requests),
-            "in_flight": self.in_flight,
-            "most_in_flight": self._most_in_flight,
-            "most_in_flight_by_path": self._most_in_flight_by_path,
+            "in_flight": self._in_flight.now,
+            "most_in_flight": self._in_flight.most,
+            "most_in_flight_by_path": self._in_flight.most_by_path,
             "connections": self._connections,
             "connections_open": self.connections_open,
             "most_connections": self._most_connections,
