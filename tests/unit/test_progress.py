@@ -107,8 +107,14 @@ def test_a_phase_in_a_plain_line() -> None:
     scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("unpacking", "out/", 0.456))
     scene.now_s += 5
+    scene.progress.update(scene.tally, PhaseState("dropping", "out/", 1.0))
+    scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("assembling", "out.warc.gz", None))
-    assert scene.stream.getvalue() == ("fetch-batch: unpacking out/: 46%\nfetch-batch: assembling out.warc.gz: begun\n")
+    assert scene.stream.getvalue() == (
+        "fetch-batch: unpacking out/: 46%\n"
+        "fetch-batch: taking failures out of out/: 100%\n"
+        "fetch-batch: assembling out.warc.gz: begun\n"
+    )
 
 
 def test_none_is_silent() -> None:
