@@ -42,7 +42,7 @@ def test_parquet_without_pyarrow_is_refused_before_anything_is_fetched(
     OutputSpec.parse("a.jsonl")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=LISTS)
 def test_records_of_any_shape_come_back_out_of_parquet(
     tmp_path_factory: pytest.TempPathFactory, made: list[Outcome]
