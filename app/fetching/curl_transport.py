@@ -26,8 +26,9 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
+from app.fetching.profile import Profile
 from app.fetching.stream import Stream
-from app.fetching.transfer import Profile, Transfer
+from app.fetching.transfer import Transfer
 from app.hub.per_hub import of_this_hub
 from app.model.outcome import ErrorKind
 from app.policy.addresses import EVERYWHERE, AddressPolicy

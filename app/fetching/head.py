@@ -158,4 +158,9 @@ def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
 
 def names_header(head: Sequence[bytes], name: bytes) -> bool:
     """Whether a header of that lower-case name is there, without taking the head apart."""
-    return b"\n" + name + b":" in b"".join(head).lower()
+    return b"\n" + name + b":" in lower_head(head)
+
+
+def lower_head(head: Sequence[bytes]) -> bytes:
+    """The whole of it in lower case, to look for several names."""
+    return b"".join(head).lower()

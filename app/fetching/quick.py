@@ -18,17 +18,18 @@ from requests.models import REDIRECT_STATI, PreparedRequest
 from requests.utils import super_len
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, limits_of, raise_ours, seconds_of
+from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, raise_ours
 from app.fetching.cookie_headers import CookieHeaders, CookieSnapshot
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
+from app.fetching.profile import profile_for
 from app.fetching.quick_form import NotQuick, address, body_of
 from app.fetching.quick_redirects import next_sending
 from app.fetching.sending import BODILESS, Sending
 from app.fetching.steps import AdapterSteps, Steps, netrc_is_own
-from app.fetching.transfer import Profile, http_for
+from app.fetching.time_limits import limits_of
 from app.fetching.wire_form import check_method, host_line
 
 # What a call may say and be quick. Whatever else requests knows may be there as None.
@@ -205,11 +206,9 @@ class QuickVerbs:
         try:
             target = sending.target
             adapter.policy.check_port(target.scheme, target.port)
-            profile = _profile(target.scheme, verify, adapter)
-            connect_s = read_s = None
-            if timeout is not None:
-                limits = limits_of(timeout)
-                connect_s, read_s = seconds_of(limits.connect_timeout), seconds_of(limits.read_timeout)
+            checked = checked_verify(verify) if target.scheme == "https" else True
+            profile = profile_for(target.scheme, adapter.http, adapter.tls_groups, checked)
+            connect_s, read_s = limits_of(timeout)
             check_method(sending.method, has_body=sending.wire_body is not None)
             lines = sending.lines()
             if sending.plain is None:
@@ -256,11 +255,3 @@ def _consume(page: requests.Response) -> None:
             page.content  # noqa: B018
         except (ChunkedEncodingError, ContentDecodingError, RuntimeError):
             page.raw.read(decode_content=False)
-
-
-def _profile(scheme: str, verify: Any, adapter: CurlAdapter) -> Profile:
-    return Profile(
-        verify=checked_verify(verify) if scheme == "https" else True,
-        http=http_for(scheme, adapter.http),
-        tls_groups=adapter.tls_groups,
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import certifi
 import pycurl
@@ -16,10 +16,9 @@ from gevent import getcurrent
 from greenlet import greenlet
 
 from app.fetching.hub_curl import HubCurl
+from app.fetching.profile import Profile
 from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
-
-HttpVersion = Literal["1.1", "2", "3"]
 
 _HTTP_VERSIONS = {
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
@@ -35,30 +34,6 @@ _BUFFER_BYTES = 64 * 1024
 
 # A read timeout is found out by looking this often, so it is late by a quarter at most.
 _LOOKS_PER_TIMEOUT = 4
-
-
-class Profile(NamedTuple):
-    """What stays the same from one transfer to the next on a handle.
-
-    verify          False, or a file or folder of CA certificates; True is certifi's
-    cert            the client's: a PEM file, or (certificate, key)
-    proxy           URL with credentials, "" for none: http, https, socks4, socks4a, socks5 or socks5h
-    http            the best version to offer
-    max_wire_bytes  of a body as it comes over the wire; 0 is no limit
-    tls_groups      key exchange groups to offer, in the form of CURLOPT_SSL_EC_CURVES(3); "" leaves it to OpenSSL
-    """
-
-    verify: bool | str = True
-    cert: str | tuple[str, str] | None = None
-    proxy: str = ""
-    http: HttpVersion = "2"
-    max_wire_bytes: int = 0
-    tls_groups: str = ""
-
-
-def http_for(scheme: str, http: HttpVersion) -> HttpVersion:
-    """What to offer: without TLS there is HTTP/1.1 only, and libcurl need not look for connections to share."""
-    return http if scheme == "https" else "1.1"
 
 
 _PROTOCOLS = {
