@@ -22,6 +22,7 @@ from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, raise_o
 from app.fetching.cookie_headers import CookieHeaders, CookieSnapshot
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
+from app.fetching.head import is_in
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
 from app.fetching.profile import profile_for
@@ -231,9 +232,9 @@ class QuickVerbs:
         page = Page.of_answer(answer, sending.method, sending.url, sending.request)
         page.connection = adapter
         names = b"".join(answer.head).lower()
-        if answer.error is not None or b"\ncontent-encoding:" in names:
+        if answer.error is not None or is_in(b"\ncontent-encoding:", names):
             page.to_decode()
-        if b"\nset-cookie:" in names:
+        if is_in(b"\nset-cookie:", names):
             # While their lifetimes are counted from now.
             page.cookies  # noqa: B018
             extract_cookies_to_jar(self._session.cookies, page.request, page.raw)

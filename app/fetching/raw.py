@@ -19,7 +19,7 @@ import urllib3
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import DecodeError
 
-from app.fetching.head import headers_of, lower_head, reason_of, status_of, version_of
+from app.fetching.head import headers_of, is_in, reason_of, status_of, version_of
 
 if TYPE_CHECKING:
     from app.fetching.curl_errors import TransferError
@@ -74,7 +74,8 @@ class _Original:
         urllib3 closes what is true after an error; a body that is here closes itself.
         """
         is_here = self._body is None or isinstance(self._body, BufferedBody)
-        return not is_here or b"\nset-cookie" in lower_head(self.head)
+        # Both names that it may have.
+        return not is_here or is_in(b"\nset-cookie", b"".join(self.head).lower())
 
     def isclosed(self) -> bool:
         return self._body is None or self._body.closed

@@ -211,7 +211,8 @@ class Transfer:
                 tls_s += name_s
         first_byte_s = name_s + info(pycurl.STARTTRANSFER_TIME)
         total_s = name_s + info(pycurl.TOTAL_TIME)
-        return Timing(name_s, connect_s, tls_s, first_byte_s, total_s, is_reused, self.protocol())
+        protocol = _PROTOCOLS.get(info(pycurl.INFO_HTTP_VERSION), "")
+        return Timing(name_s, connect_s, tls_s, first_byte_s, total_s, is_reused, protocol)
 
     def protocol(self) -> str:
         """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 from urllib3._version import __version__ as urllib3_version
@@ -52,7 +52,7 @@ _SKIPPABLE = frozenset(name.encode() for name in SKIPPABLE_HEADERS)
 Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """Where a request goes: `url` is absolute and ASCII, without user and fragment; IPv6 hosts are in brackets."""
 
     url: str
