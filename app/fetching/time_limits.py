@@ -42,7 +42,7 @@ def _checked_limits(connect: Any, read: Any) -> Limits:
 
 
 # A program has few timeouts, and urllib3 asks each of them what all it could be.
-_known_limits = lru_cache(maxsize=256, typed=True)(_checked_limits)
+_known_limits = lru_cache(maxsize=256)(_checked_limits)
 
 
 def _seconds(limit: Any) -> float | None:

@@ -60,7 +60,7 @@ def test_what_is_set_stays() -> None:
     response: Any = read_response(HEAD, "GET", "http://h.test/")
     response.decode_content = True
     response.mine = "yes"
-    assert (response.decode_content, response.mine, response.status) == (True, "yes", 203)
+    assert (response.status, response.decode_content, response.mine) == (203, True, "yes")
 
 
 def test_what_is_not_there_is_said_so() -> None:
