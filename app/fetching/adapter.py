@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidURL
+from requests.structures import CaseInsensitiveDict
 from requests.utils import prepend_scheme_if_needed, select_proxy
-from urllib3 import Timeout
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 from urllib3.util.request import body_to_chunks
@@ -32,10 +32,11 @@ from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport, Transports
 from app.fetching.head import names_header
 from app.fetching.page import Page
-from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.profile import HttpVersion, Profile, profile_for
+from app.fetching.raw import BufferedBody, raw_response, read_response
 from app.fetching.streamed_body import StreamedBody
-from app.fetching.transfer import HttpVersion, Profile, http_for
-from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
+from app.fetching.time_limits import Limits, limits_of
+from app.fetching.wire_form import Target, check_method, host_line, kept_lines, plain_target, target_of
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
@@ -118,31 +119,35 @@ class CurlAdapter(HTTPAdapter):
         return Transports(self.policy, max_idle_connections=self.max_idle_connections)
 
     def _whole(
-        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
+        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Limits
     ) -> requests.Response:
-        body = bytes_of(request)
+        method, url, body = request.method or "GET", request.url or "", bytes_of(request)
         answer = self.transport().exchange(
             profile,
-            request.method or "GET",
+            method,
             target.url,
             target.host,
             target.port,
-            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=body is not None),
+            lines_of(request, target, has_body=body is not None),
             body=body,
-            connect_timeout_s=seconds_of(limits.connect_timeout),
-            read_timeout_s=seconds_of(limits.read_timeout),
+            connect_timeout_s=limits[0],
+            read_timeout_s=limits[1],
         )
         if getattr(self.build_response, "__func__", None) is not _BUILD_RESPONSE:
             # A subclass, or somebody's mock, wants to see it made.
             return self._response(request, answer.head, BufferedBody(answer.body, answer.error))
-        page = Page.of_answer(answer, request.method or "GET", request.url or "", lambda: request)
+        page = Page.of_answer(answer, method, url)
+        # What a session looks at in any case.
+        page.request = request
         page.connection = self
+        page.history = []
+        page.raw = read_response(answer.head, method, url)
         if answer.error is not None or names_header(answer.head, b"content-encoding"):
             page.to_decode()
         return page
 
     def _streamed(
-        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Timeout
+        self, request: requests.PreparedRequest, target: Target, profile: Profile, limits: Limits
     ) -> requests.Response:
         chunks: Iterable[bytes] | None = None
         length: int | None = None
@@ -160,11 +165,11 @@ class CurlAdapter(HTTPAdapter):
             target.url,
             target.host,
             target.port,
-            host_line(target, request.headers) + header_lines(request.headers.items(), has_body=chunks is not None),
+            lines_of(request, target, has_body=chunks is not None),
             chunks=chunks,
             length_bytes=length,
-            connect_timeout_s=seconds_of(limits.connect_timeout),
-            read_timeout_s=seconds_of(limits.read_timeout),
+            connect_timeout_s=limits[0],
+            read_timeout_s=limits[1],
         )
         return self._response(request, opened.answer_head, StreamedBody(opened))
 
@@ -172,15 +177,16 @@ class CurlAdapter(HTTPAdapter):
         return self.build_response(request, raw_response(head, body, request.method or "GET", request.url or ""))
 
     def _profile(self, target: Target, verify: bool | str, cert: Any, proxies: Mapping[str, str] | None) -> Profile:
-        named = select_proxy(target.url, dict(proxies) if proxies else None)
+        named = select_proxy(target.url, dict(proxies)) if proxies else None
         proxy = _proxy_url(named) if named else ""
         has_tls = target.scheme == "https" or proxy.startswith("https:")
-        return Profile(
-            verify=checked_verify(verify) if has_tls else True,
-            cert=_checked_cert(cert),
-            proxy=proxy,
-            http=http_for(target.scheme, self.http),
-            tls_groups=self.tls_groups,
+        return profile_for(
+            target.scheme,
+            self.http,
+            self.tls_groups,
+            checked_verify(verify) if has_tls else True,
+            _checked_cert(cert) if cert else None,
+            proxy,
         )
 
 
@@ -190,30 +196,18 @@ def raise_ours(error: FetchError | InvalidRequest, request: requests.PreparedReq
     raise kind(error, request=request) from error
 
 
-def limits_of(timeout: Any) -> Timeout:
-    """What requests takes for a timeout, as urllib3's. Raises ValueError for what is none."""
-    if isinstance(timeout, Timeout):
-        # A limit of the whole is one of each part here, as in urllib3, which counts from the start.
-        limits = timeout.clone()
-        limits.start_connect()
-        return limits
-    if not isinstance(timeout, tuple):
-        return Timeout(connect=timeout, read=timeout)
-    try:
-        connect, read = timeout
-    except ValueError:
-        raise ValueError(
-            f"Invalid timeout {timeout}. Pass a (connect, read) timeout tuple, or a single float for both."
-        ) from None
-    return Timeout(connect=connect, read=read)
-
-
-def seconds_of(limit: Any) -> float | None:
-    return float(limit) if isinstance(limit, int | float) else None
+def lines_of(request: requests.PreparedRequest, target: Target, *, has_body: bool) -> list[bytes]:
+    """Its headers as wire_form.header_lines, with the Host that libcurl would write otherwise."""
+    headers: Any = request.headers
+    # What requests prepares keeps just these pairs; its `items` would take many times as long.
+    pairs = headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items()
+    lines = kept_lines(tuple(pairs), has_body)
+    host = host_line(target, headers)
+    return host + lines if host else lines
 
 
 def is_stream(body: object) -> bool:
-    return body is not None and not isinstance(body, bytes | bytearray | str)
+    return body is not None and not isinstance(body, (bytes, bytearray, str))
 
 
 def bytes_of(request: requests.PreparedRequest) -> bytes | None:
@@ -235,9 +229,7 @@ def checked_verify(verify: bool | str) -> bool | str:
     return path
 
 
-def _checked_cert(cert: Any) -> str | tuple[str, str] | None:
-    if not cert:
-        return None
+def _checked_cert(cert: Any) -> str | tuple[str, str]:
     paths = (cert, None) if isinstance(cert, str) else (cert[0], cert[1])
     for path, what in zip(paths, ("certificate file", "key file"), strict=True):
         if path and not os.path.exists(path):

@@ -17,7 +17,7 @@ from app.fetching.answer import Answer
 from app.fetching.errormap import raise_known
 from app.fetching.head import names_header
 from app.fetching.page import Page
-from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.raw import read_response
 from app.fetching.stored_answer import StoredAnswer
 from app.fetching.visit import decoded_body, too_large
 from app.model.timing import Timing
@@ -86,10 +86,10 @@ def _decoded_page(
 ) -> Page:
     """As requests' own transport makes one; what is archived of it is its raw response's."""
     request = make_request()
-    response = _as_requests_does.build_response(request, raw_response(head, BufferedBody(b""), method, url))
+    response = _as_requests_does.build_response(request, read_response(head, method, url))
     response._content = body
     response._content_consumed = True
-    response.raw = raw_response(archived_head, BufferedBody(b""), method, url)
+    response.raw = read_response(archived_head, method, url)
     response.url = url
     return Page.of(response)
 

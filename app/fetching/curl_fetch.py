@@ -7,29 +7,26 @@ through requests' own preparation and its own redirect rules (`app.fetching.visi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pycurl
 import requests
 from requests.cookies import extract_cookies_to_jar
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import CurlAdapter, bytes_of
+from app.fetching.adapter import CurlAdapter, bytes_of, lines_of
 from app.fetching.answer import Answer
 from app.fetching.curl_errors import TransferError
 from app.fetching.errormap import raise_known
 from app.fetching.head import names_header
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
+from app.fetching.profile import Profile, profile_for
 from app.fetching.sending import BODILESS
-from app.fetching.transfer import Profile, http_for
 from app.fetching.visit import CONNECT_TIMEOUT_S, Hop, Parent, Visit, too_large
-from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, plain_target, target_of
 from app.model.outcome import ErrorKind
 from app.model.request import Request
 from app.policy.urls import origin_of
-
-_PROFILES_KEPT = 64
 
 
 class CurlFetcher:
@@ -40,9 +37,6 @@ class CurlFetcher:
         self._adapter = adapter
         self._proxy_for = proxy_for
         self._headers = MergedHeaders(parent)
-        # Profiles that were made for the session as it is: its limit, and by what else they follow from.
-        self._limit_bytes = parent.max_body_bytes
-        self._profiles: dict[tuple[Any, ...], Profile] = {}
 
     def hop(self, request: Request | Hop, timeout_s: float) -> Page:
         """See Session.fetch_hop."""
@@ -110,26 +104,17 @@ class CurlFetcher:
             raise InvalidRequest(str(error)) from None
 
     def _profile(self, target: Target, method: str) -> Profile:
-        parent = self.parent
-        key = (target.scheme, method == "HEAD", self._proxy_for(target.url), parent.verify, parent.cert)
-        known = self._profiles.get(key)
-        if known is not None and self._limit_bytes == parent.max_body_bytes:
-            return known
-        scheme, is_head, proxy, verify, cert = key
-        profile = Profile(
-            verify=verify if scheme == "https" else True,
-            cert=cert,
-            proxy=proxy,
-            http=http_for(scheme, self._adapter.http),
+        parent, adapter = self.parent, self._adapter
+        return profile_for(
+            target.scheme,
+            adapter.http,
+            adapter.tls_groups,
+            parent.verify if target.scheme == "https" else True,
+            parent.cert,
+            self._proxy_for(target.url),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
-            max_wire_bytes=0 if is_head else max(1, parent.max_body_bytes),
-            tls_groups=self._adapter.tls_groups,
+            0 if method == "HEAD" else max(1, parent.max_body_bytes),
         )
-        if self._limit_bytes != parent.max_body_bytes or len(self._profiles) >= _PROFILES_KEPT:
-            self._profiles = {}
-            self._limit_bytes = parent.max_body_bytes
-        self._profiles[key] = profile
-        return profile
 
     def read(self, page: Page, answer: Answer) -> None:
         """Undo the body's content codings, within the limit."""
@@ -158,7 +143,7 @@ class CurlVisit(Visit):
         self._policy.check_origin(origin_of(url))
         target = plain_target(url) or target_of(url)
         body = bytes_of(prepared)
-        lines = host_line(target, prepared.headers) + header_lines(prepared.headers.items(), has_body=body is not None)
+        lines = lines_of(prepared, target, has_body=body is not None)
         answer = self._fetcher.exchange(method, target, lines, body, timeout_s)
         page = Page.of_answer(answer, method, url, lambda: prepared)
         page.visit = self

@@ -26,8 +26,9 @@ from app.fetching.curl_errors import TransferError, no_socket
 from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
+from app.fetching.profile import Profile
 from app.fetching.stream import Stream
-from app.fetching.transfer import Profile, Transfer
+from app.fetching.transfer import Transfer
 from app.hub.per_hub import of_this_hub
 from app.model.outcome import ErrorKind
 from app.policy.addresses import EVERYWHERE, AddressPolicy
@@ -150,15 +151,15 @@ class CurlTransport:
             url,
             headers,
             body=body,
-            timeout_ms=_left_ms(timeout_s, name_s),
-            connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
+            timeout_ms=0 if timeout_s is None else _left_ms(timeout_s, name_s),
+            connect_timeout_ms=0 if connect_timeout_s is None else _left_ms(connect_timeout_s, name_s),
             resolve=telling and telling.lines,
             may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
         transfer.run(read_timeout_s)
         if transfer.code and transfer.met_only_dead():
             gone_s = name_s + transfer.curl.getinfo(pycurl.TOTAL_TIME)
-            transfer.run_afresh(read_timeout_s, _left_ms(timeout_s, gone_s))
+            transfer.run_afresh(read_timeout_s, 0 if timeout_s is None else _left_ms(timeout_s, gone_s))
         if telling is not None and (not transfer.code or transfer.is_connected()):
             _make_sure(telling)
         head = final_head(transfer.head)
@@ -209,7 +210,7 @@ class CurlTransport:
             method,
             url,
             headers,
-            connect_timeout_ms=_left_ms(connect_timeout_s, name_s),
+            connect_timeout_ms=0 if connect_timeout_s is None else _left_ms(connect_timeout_s, name_s),
             resolve=telling and telling.lines,
             may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
@@ -430,9 +431,7 @@ def _least(one: float | None, other: float | None) -> float | None:
     return min(one, other)
 
 
-def _left_ms(limit_s: float | None, gone_s: float) -> int:
+def _left_ms(limit_s: float, gone_s: float) -> int:
     """For libcurl, to which 0 is no limit at all."""
-    if limit_s is None:
-        return 0
     left_ms = int((limit_s - gone_s) * 1000)
     return left_ms if left_ms > 0 else 1

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from requests import PreparedRequest
 
-from app.fetching.adapter import bytes_of
+from app.fetching.adapter import bytes_of, lines_of
 from app.fetching.head import status_of
 from app.fetching.page import Page
-from app.fetching.wire_form import Target, header_lines, host_line, plain_target, target_of
+from app.fetching.wire_form import Target, plain_target, target_of
 
 # What they are under once a coding has been undone that the head still announces.
 _UNDONE = b"X-Crawler-"
@@ -77,7 +77,7 @@ def _exchange(page: Any) -> Exchange:
 
 def _request(request: PreparedRequest, target: Target, protocol: str) -> bytes:
     body = bytes_of(request)
-    given = host_line(target, request.headers) + header_lines(request.headers.items(), has_body=body is not None)
+    given = lines_of(request, target, has_body=body is not None)
     lines = [sent for line in given if (sent := _sent(line)) is not None]
     hosts = [line for line in lines if _is(line, b"host")] or [b"Host: " + _authority(target)]
     # An empty one is none to libcurl.

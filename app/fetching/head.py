@@ -17,7 +17,8 @@ _END = (b"\r\n", b"\n")
 
 def final_head(lines: Sequence[bytes]) -> Sequence[bytes]:
     """The lines of the final answer's head: its status line first, the empty line last; empty if none came whole."""
-    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1 and _is_usual(lines[0]):
+    # Mostly it is all there is. Whether that is so is said for less than by `is_final`, which has the last word.
+    if lines and lines[-1] == b"\r\n" and lines[0][:10] in _BEGINNINGS and lines.count(b"\r\n") == 1:
         return lines
     begin = 0
     while (end := _end_of_block(lines, begin)) is not None:
@@ -27,12 +28,7 @@ def final_head(lines: Sequence[bytes]) -> Sequence[bytes]:
     return ()
 
 
-def _is_usual(line: bytes) -> bool:
-    """Whether it begins a final answer that is no 1xx; for less than `is_final`, which has the last word."""
-    return line[:9] in _BEGINNINGS and line[9:10] in b"2345"
-
-
-_BEGINNINGS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+_BEGINNINGS = frozenset(b"HTTP/1.%d %d" % (minor, hundreds) for minor in (0, 1) for hundreds in (2, 3, 4, 5))
 
 
 def is_final(line: bytes) -> bool:
@@ -158,4 +154,9 @@ def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
 
 def names_header(head: Sequence[bytes], name: bytes) -> bool:
     """Whether a header of that lower-case name is there, without taking the head apart."""
-    return b"\n" + name + b":" in b"".join(head).lower()
+    return is_in(b"\n" + name + b":", b"".join(head).lower())
+
+
+def is_in(part: bytes, whole: bytes) -> bool:
+    """As `in`, with which bytes first take the part for a number, and make an exception of it that nobody sees."""
+    return whole.find(part) >= 0

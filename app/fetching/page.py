@@ -18,7 +18,7 @@ from requests.utils import get_encoding_from_headers
 
 from app.fetching.answer import Answer
 from app.fetching.head import headers_of, joined_headers_of, reason_of, status_of
-from app.fetching.raw import BufferedBody, raw_response
+from app.fetching.raw import BufferedBody, raw_response, read_response
 from app.model.timing import Timing
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class Page(requests.Response):
 
     @classmethod
     def of_answer(
-        cls, answer: Answer, method: str, url: str, make_request: Callable[[], requests.PreparedRequest]
+        cls, answer: Answer, method: str, url: str, make_request: Callable[[], requests.PreparedRequest] | None = None
     ) -> Page:
         """A page with the answer's body as it came.
 
-        make_request  the request as requests would have prepared it; called when somebody asks for it
+        make_request  the request as requests would have prepared it; called when somebody asks for it. Without it
+                      `request` is to be set
         """
         page = cls.__new__(cls)
         # One by one: that is less than half the time of `__dict__.update`.
@@ -69,7 +70,8 @@ class Page(requests.Response):
         page._content_consumed = True
         page._answer = answer
         page._method = method
-        page._make_request = make_request
+        if make_request is not None:
+            page._make_request = make_request
         return page
 
     def to_decode(self) -> None:
@@ -133,8 +135,7 @@ def _cookies(page: Page) -> RequestsCookieJar:
 
 def _raw(page: Page) -> Any:
     # Its body was read, as it would have been by `content`.
-    head = page.__dict__["_answer"].head
-    return raw_response(head, BufferedBody(b""), page.__dict__["_method"], page.url or "")
+    return read_response(page.__dict__["_answer"].head, page.__dict__["_method"], page.url or "")
 
 
 _LATE: dict[str, Callable[[Page], Any]] = {

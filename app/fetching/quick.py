@@ -18,17 +18,19 @@ from requests.models import REDIRECT_STATI, PreparedRequest
 from requests.utils import super_len
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, limits_of, raise_ours, seconds_of
+from app.fetching.adapter import CurlAdapter, checked_verify, is_stream, raise_ours
 from app.fetching.cookie_headers import CookieHeaders, CookieSnapshot
 from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.environment import Environment
+from app.fetching.head import is_in
 from app.fetching.merged_headers import MergedHeaders
 from app.fetching.page import Page
+from app.fetching.profile import profile_for
 from app.fetching.quick_form import NotQuick, address, body_of
 from app.fetching.quick_redirects import next_sending
 from app.fetching.sending import BODILESS, Sending
 from app.fetching.steps import AdapterSteps, Steps, netrc_is_own
-from app.fetching.transfer import Profile, http_for
+from app.fetching.time_limits import limits_of
 from app.fetching.wire_form import check_method, host_line
 
 # What a call may say and be quick. Whatever else requests knows may be there as None.
@@ -205,11 +207,9 @@ class QuickVerbs:
         try:
             target = sending.target
             adapter.policy.check_port(target.scheme, target.port)
-            profile = _profile(target.scheme, verify, adapter)
-            connect_s = read_s = None
-            if timeout is not None:
-                limits = limits_of(timeout)
-                connect_s, read_s = seconds_of(limits.connect_timeout), seconds_of(limits.read_timeout)
+            checked = checked_verify(verify) if target.scheme == "https" else True
+            profile = profile_for(target.scheme, adapter.http, adapter.tls_groups, checked)
+            connect_s, read_s = limits_of(timeout)
             check_method(sending.method, has_body=sending.wire_body is not None)
             lines = sending.lines()
             if sending.plain is None:
@@ -232,9 +232,9 @@ class QuickVerbs:
         page = Page.of_answer(answer, sending.method, sending.url, sending.request)
         page.connection = adapter
         names = b"".join(answer.head).lower()
-        if answer.error is not None or b"\ncontent-encoding:" in names:
+        if answer.error is not None or is_in(b"\ncontent-encoding:", names):
             page.to_decode()
-        if b"\nset-cookie:" in names:
+        if is_in(b"\nset-cookie:", names):
             # While their lifetimes are counted from now.
             page.cookies  # noqa: B018
             extract_cookies_to_jar(self._session.cookies, page.request, page.raw)
@@ -256,11 +256,3 @@ def _consume(page: requests.Response) -> None:
             page.content  # noqa: B018
         except (ChunkedEncodingError, ContentDecodingError, RuntimeError):
             page.raw.read(decode_content=False)
-
-
-def _profile(scheme: str, verify: Any, adapter: CurlAdapter) -> Profile:
-    return Profile(
-        verify=checked_verify(verify) if scheme == "https" else True,
-        http=http_for(scheme, adapter.http),
-        tls_groups=adapter.tls_groups,
-    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import brotli
@@ -18,7 +19,7 @@ import urllib3
 from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import DecodeError
 
-from app.fetching.head import headers_of, reason_of, status_of, version_of
+from app.fetching.head import headers_of, is_in, reason_of, status_of, version_of
 
 if TYPE_CHECKING:
     from app.fetching.curl_errors import TransferError
@@ -59,22 +60,29 @@ class BufferedBody(io.BytesIO):
 class _Original:
     """What urllib3's response expects of http.client's: the cookie jar asks it for headers."""
 
-    def __init__(self, headers: HTTPHeaderDict, body: io.IOBase, method: str) -> None:
-        self.msg = headers
+    def __init__(self, head: Sequence[bytes], body: io.IOBase | None = None) -> None:
+        """body: None for one that was read."""
+        self.head = head
         self._body = body
-        self._method = method
+
+    @cached_property
+    def msg(self) -> HTTPHeaderDict:
+        return headers_of(self.head)
 
     def __bool__(self) -> bool:
-        """Whether it has cookies to give: requests takes the whole request apart for each one that is true. urllib3
-        closes what is true after an error; a body that is here closes itself.
+        """Whether it may have cookies to give: requests takes the whole request apart for each one that is true.
+        urllib3 closes what is true after an error; a body that is here closes itself.
         """
-        return "set-cookie" in self.msg or "set-cookie2" in self.msg or not isinstance(self._body, BufferedBody)
+        is_here = self._body is None or isinstance(self._body, BufferedBody)
+        # Both names that it may have.
+        return not is_here or is_in(b"\nset-cookie", b"".join(self.head).lower())
 
     def isclosed(self) -> bool:
-        return self._body.closed
+        return self._body is None or self._body.closed
 
     def close(self) -> None:
-        self._body.close()
+        if self._body is not None:
+            self._body.close()
 
 
 class HTTPResponse(urllib3.HTTPResponse):
@@ -105,18 +113,58 @@ def _not_decoded(error: Exception) -> DecodeError:
     return DecodeError("Received response with content-encoding: br, but failed to decode it.", error)
 
 
+class _ReadResponse(HTTPResponse):
+    """One whose body was read, and at which nobody has looked yet: it becomes an HTTPResponse at the first look.
+
+    Sessions look at `_original_response` alone, and the interpreter, at its end, at `closed`.
+    """
+
+    closed = True
+
+    def __init__(self, head: Sequence[bytes], method: str, url: str) -> None:
+        kept = self.__dict__
+        kept["_made_of"] = (method, url)
+        kept["_original_response"] = _Original(head)
+
+    def __getattr__(self, name: str) -> Any:
+        self._become()
+        return getattr(self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._become()
+        setattr(self, name, value)
+
+    def _become(self) -> None:
+        kept = self.__dict__
+        method, url = kept.pop("_made_of")
+        object.__setattr__(self, "__class__", HTTPResponse)
+        _begin(self, kept["_original_response"], BufferedBody(b""), method, url)
+
+
+def read_response(head: Sequence[bytes], method: str, url: str) -> HTTPResponse:
+    """A response whose body was read to its end. Most are never looked at, and cost next to nothing until then."""
+    return _ReadResponse(head, method, url)
+
+
 def raw_response(head: Sequence[bytes], body: io.IOBase, method: str, url: str) -> HTTPResponse:
     """A response whose head is here, not yet decoded, at the beginning of its body."""
-    headers = headers_of(head)
-    return HTTPResponse(
+    made = HTTPResponse.__new__(HTTPResponse)
+    _begin(made, _Original(head, body), body, method, url)
+    return made
+
+
+def _begin(response: HTTPResponse, original: _Original, body: io.IOBase, method: str, url: str) -> None:
+    head = original.head
+    HTTPResponse.__init__(
+        response,
         body=body,
-        headers=headers,
+        headers=original.msg,
         status=status_of(head),
         version=version_of(head),
         reason=reason_of(head),
         preload_content=False,
         decode_content=False,
-        original_response=_Original(headers, body, method),  # type: ignore[arg-type]
+        original_response=original,  # type: ignore[arg-type]
         request_method=method,
         request_url=url,
         # libcurl has checked it, and says so with an error of its own.

@@ -28,8 +28,8 @@ from app.fetching.curl_transport import TransportStatistics
 from app.fetching.dialing import Dialer
 from app.fetching.page import Page
 from app.fetching.plain import PlainAdapter, PlainFetcher
+from app.fetching.profile import HttpVersion
 from app.fetching.quick import QuickVerbs
-from app.fetching.transfer import HttpVersion
 from app.fetching.visit import Hop, out_of_time
 from app.model.outcome import ErrorKind
 from app.model.request import Request

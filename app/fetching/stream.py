@@ -16,7 +16,8 @@ import pycurl
 from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head, is_final, status_of
 from app.fetching.hub_curl import HubCurl
-from app.fetching.transfer import Patience, Profile, Transfer
+from app.fetching.profile import Profile
+from app.fetching.transfer import Patience, Transfer
 from app.policy.retry import IDEMPOTENT_METHODS
 
 _HIGH_BYTES = 256 * 1024

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import certifi
 import pycurl
@@ -17,10 +17,9 @@ from gevent import getcurrent
 from greenlet import greenlet
 
 from app.fetching.hub_curl import HubCurl
+from app.fetching.profile import Profile
 from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
-
-HttpVersion = Literal["1.1", "2", "3"]
 
 _HTTP_VERSIONS = {
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
@@ -36,30 +35,6 @@ _BUFFER_BYTES = 64 * 1024
 
 # A read timeout is found out by looking this often, so it is late by a quarter at most.
 _LOOKS_PER_TIMEOUT = 4
-
-
-class Profile(NamedTuple):
-    """What stays the same from one transfer to the next on a handle.
-
-    verify          False, or a file or folder of CA certificates; True is certifi's
-    cert            the client's: a PEM file, or (certificate, key)
-    proxy           URL with credentials, "" for none: http, https, socks4, socks4a, socks5 or socks5h
-    http            the best version to offer
-    max_wire_bytes  of a body as it comes over the wire; 0 is no limit
-    tls_groups      key exchange groups to offer, in the form of CURLOPT_SSL_EC_CURVES(3); "" leaves it to OpenSSL
-    """
-
-    verify: bool | str = True
-    cert: str | tuple[str, str] | None = None
-    proxy: str = ""
-    http: HttpVersion = "2"
-    max_wire_bytes: int = 0
-    tls_groups: str = ""
-
-
-def http_for(scheme: str, http: HttpVersion) -> HttpVersion:
-    """What to offer: without TLS there is HTTP/1.1 only, and libcurl need not look for connections to share."""
-    return http if scheme == "https" else "1.1"
 
 
 _PROTOCOLS = {
@@ -243,7 +218,8 @@ class Transfer:
                 tls_s += name_s
         first_byte_s = name_s + info(pycurl.STARTTRANSFER_TIME)
         total_s = name_s + info(pycurl.TOTAL_TIME)
-        return Timing(name_s, connect_s, tls_s, first_byte_s, total_s, is_reused, self.protocol())
+        protocol = _PROTOCOLS.get(info(pycurl.INFO_HTTP_VERSION), "")
+        return Timing(name_s, connect_s, tls_s, first_byte_s, total_s, is_reused, protocol)
 
     def protocol(self) -> str:
         """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""

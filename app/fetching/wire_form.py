@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from requests.exceptions import InvalidURL
 from requests.utils import requote_uri
 from urllib3._version import __version__ as urllib3_version
@@ -52,7 +52,7 @@ _SKIPPABLE = frozenset(name.encode() for name in SKIPPABLE_HEADERS)
 Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
 
-class Target(NamedTuple):
+class Target(msgspec.Struct, frozen=True):
     """Where a request goes: `url` is absolute and ASCII, without user and fragment; IPv6 hosts are in brackets."""
 
     url: str
@@ -115,12 +115,26 @@ def host_line(target: Target, headers: Iterable[str]) -> list[bytes]:
     """The Host header for a host that libcurl would write otherwise, if none is among `headers`: it takes whatever
     looks like an address for one, and writes it in its usual form. The root's dot is left out, as http.client does.
     """
-    if not target.host.endswith(".") and _ODD_ADDRESS.search(target.host) is None:
+    if not _is_odd(target.host):
         return []
     if any(name.lower() == "host" for name in headers):
         return []
     port = "" if target.port == _PORTS[target.scheme] else f":{target.port}"
     return [f"Host: {target.host.rstrip('.')}{port}".encode()]
+
+
+@lru_cache(maxsize=4096)
+def _is_odd(host: str) -> bool:
+    if _plain_origin(f"http://{host}") is not None:
+        # Among others an address in its usual form.
+        return False
+    return host.endswith(".") or _ODD_ADDRESS.search(host) is not None
+
+
+@lru_cache(maxsize=256)
+def kept_lines(headers: tuple[tuple[str | bytes, str | bytes], ...], has_body: bool) -> list[bytes]:
+    """As `header_lines`. The same list for the same headers: not to be changed."""
+    return header_lines(headers, has_body=has_body)
 
 
 def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:

@@ -10,7 +10,7 @@ import requests
 
 from app.fetching import CurlAdapter
 from app.fetching.curl_transport import CurlTransport
-from app.fetching.transfer import Profile
+from app.fetching.profile import Profile
 from tests.support.processes import HANG_GUARD_S
 from tests.support.raw_origin import RawOrigin
 

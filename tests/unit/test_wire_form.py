@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.util import SKIP_HEADER, parse_url
 
-from app.fetching.wire_form import Target, check_method, header_lines, host_line, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, header_lines, host_line, kept_lines, plain_target, target_of
 
 _PIECES = st.sampled_from(
     [
@@ -109,8 +109,8 @@ def test_usual_urls_are_plain(url: str) -> None:
     ],
 )
 def test_target_of(url: str, wire_url: str, host: str, port: int) -> None:
-    assert target_of(url)[0] == wire_url
-    assert target_of(url)[2:] == (host, port)
+    target = target_of(url)
+    assert (target.url, target.host, target.port) == (wire_url, host, port)
 
 
 @pytest.mark.parametrize("url", ["", "http://", "ftp://h/", "/x", "http://h:99999/", "http://[bad/"])
@@ -138,6 +138,14 @@ def test_header_lines_leave_framing_to_libcurl_and_the_rest_to_the_caller() -> N
     assert b"Content-Length: 3" in header_lines(given_, has_body=False)
 
 
+def test_lines_are_kept_by_what_they_are_made_of() -> None:
+    one = kept_lines((("X-A", "1"),), False)
+    assert one is kept_lines((("X-A", "1"),), False)
+    assert one == header_lines([("X-A", "1")], has_body=False)
+    assert kept_lines((("X-A", "1"),), True) == header_lines([("X-A", "1")], has_body=True)
+    assert kept_lines((("x-a", "1"),), False) == header_lines([("x-a", "1")], has_body=False)
+
+
 def test_header_lines_refuse_what_is_beyond_latin_1() -> None:
     with pytest.raises(UnicodeEncodeError):
         header_lines([("X-A", "✓")], has_body=False)
@@ -150,6 +158,7 @@ def test_header_lines_refuse_what_is_beyond_latin_1() -> None:
         ("http://[::ffff:1.2.3.4]/", [b"Host: [::ffff:1.2.3.4]"]),
         ("http://h.test.:80/", [b"Host: h.test"]),
         ("http://h.test/", []),
+        ("http://127.0.0.1:81/", []),
     ],
 )
 def test_host_line(url: str, lines: list[bytes]) -> None:
