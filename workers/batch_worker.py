@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from itertools import count
@@ -299,15 +300,17 @@ def _settle_collector() -> None:
 
 
 def _by_shard(outcomes: list[Outcome], shard_size: int) -> dict[int, list[Outcome]]:
-    found: dict[int, list[Outcome]] = {}
+    found: defaultdict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        found.setdefault(shard_of(outcome.index, shard_size), []).append(outcome)
+        found[shard_of(outcome.index, shard_size)].append(outcome)
     return found
 
 
 def _origin(outcome: Outcome) -> str:
     """Where the answer came from, or should have."""
-    return "/".join((outcome.final_url or outcome.url).split("/", 3)[:3])
+    url = outcome.final_url or outcome.url
+    end = url.find("/", len("https://"))
+    return url if end < 0 else url[:end]
 
 
 def _policy(begin: Begin) -> AddressPolicy:
