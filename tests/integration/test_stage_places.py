@@ -60,7 +60,7 @@ def engine() -> Iterator[Engine]:
 def run(
     runner: StageRunner, stage: Stage, page: Page | None = None, overseer: Overseer = NOBODY, **earlier: bytes
 ) -> Any:
-    return json.loads(bytes(runner.run(stage, page or make_page("body"), earlier, 7, overseer)))
+    return json.loads(bytes(runner.bound(stage, overseer)(page or make_page("body"), earlier, 7)))
 
 
 def outcomes(engine: Engine, origin: Origin, stages: Sequence[Stage], *paths: str, **options: Any) -> list[Outcome]:
