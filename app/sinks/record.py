@@ -23,7 +23,7 @@ def append_record(outcome: Outcome, lines: bytearray) -> None:
         _encoder.encode_into(outcome, lines, begin)
     except Exception as error:
         _log.exception("the record of request %d (%s) can't be encoded", outcome.index, outcome.url)
-        del lines[begin:]
+        # What is behind `begin` by now is overwritten, or cut off.
         _encoder.encode_into(
             Outcome(
                 index=outcome.index,

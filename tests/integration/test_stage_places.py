@@ -93,6 +93,14 @@ def test_each_runs_where_it_wants(runner: StageRunner) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_a_bound_stage_outlives_what_its_hub_had_for_it(runner: StageRunner, place: RunsIn) -> None:
+    bound, page = runner.bound(in_place(placed.about, place), NOBODY), make_page("body")
+    for _ in range(2):
+        assert json.loads(bytes(bound(page, {}, 7)))[0] == 4
+        close_this_hub()
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_each_sees_the_values_before_it(runner: StageRunner, place: RunsIn) -> None:
     assert run(runner, in_place(placed.sees, place), a=b'{"x":[1,null]}', b=b'"text"') == {
         "a": {"x": [1, None]},
