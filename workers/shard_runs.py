@@ -6,6 +6,7 @@ finishing a shard, and flushing the parts of those under way.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -162,9 +163,9 @@ class ShardRuns:
 
 
 def _by_shard(outcomes: list[Outcome], shard_size: int) -> dict[int, list[Outcome]]:
-    found: dict[int, list[Outcome]] = {}
+    found: defaultdict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        found.setdefault(shard_of(outcome.index, shard_size), []).append(outcome)
+        found[shard_of(outcome.index, shard_size)].append(outcome)
     return found
 
 

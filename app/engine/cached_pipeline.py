@@ -17,9 +17,8 @@ from app.fetching.cache import HttpCache
 from app.fetching.page import Page
 from app.fetching.visit import Hop
 from app.model.caching import CacheUse
+from app.model.origin import Origin
 from app.model.request import Request
-from app.policy.deadline import Deadline
-from app.policy.urls import origin_of
 
 _WITHOUT_TRANSFER = (CacheUse.HIT, CacheUse.STALE)
 
@@ -31,22 +30,22 @@ class CachedPipeline(Pipeline):
         super().__init__(*args, **options)
         self._cache = cache
 
-    def _fetched(self, request: Request, draft: _Draft) -> Page:
-        began_s = self._clock.monotonic_s()
-        page = super()._fetched(request, draft)
-        if draft.deadline is None:
+    def _fetched(self, request: Request, origin: Origin, draft: _Draft) -> Page:
+        began_s = self._now_s()
+        page = super()._fetched(request, origin, draft)
+        if draft.began_s is None:
             # Nothing was waited for.
-            draft.deadline = Deadline(began_s, request.timeout_s or self._options.timeout_s)
+            draft.began_s = began_s
         return page
 
-    def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
-        if self._options.robots == "obey":
-            self._robots.admit(request.url, origin_of(request.url))
+    def _hop(self, request: Request | Hop, origin: Origin, draft: _Draft, limit_s: float) -> Page:
+        if self._obeys_robots:
+            self._robots.admit(request.url, origin)
         inquiry = self._cache.inquire(request)
         page = inquiry.page
         try:
             while page is None:
-                page = inquiry.take(super()._hop(inquiry.to_send, draft, limit_s))
+                page = inquiry.take(super()._hop(inquiry.to_send, origin, draft, limit_s))
         except FetchError as error:
             page = inquiry.in_place_of(error)
             if page is None:

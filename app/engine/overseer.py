@@ -6,15 +6,17 @@ stage that waits for its turn is not noted: it can't be what the process died of
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 
 class Overseer:
     """Nobody looks. Subclasses do."""
 
-    def around(self, index: int) -> AbstractContextManager[object]:
-        """A context for all stages of request `index`, their waiting included. Entering may yield to the hub."""
-        return _NOTHING
+    def around(self, index: int) -> AbstractContextManager[object] | None:
+        """A context for all stages of request `index`, their waiting included. Entering may yield to the hub. None
+        where there is nothing to enter.
+        """
+        return None
 
     def begins(self, index: int, stage: str) -> object:
         """That stage's code begins to run; what this returns is handed to `ends`. Any thread; must not switch."""
@@ -24,5 +26,4 @@ class Overseer:
         """It has ended, one way or the other. Any thread; must not switch."""
 
 
-_NOTHING = nullcontext()
 NOBODY = Overseer()

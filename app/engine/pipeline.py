@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 from gevent import GreenletExit
-from requests.models import REDIRECT_STATI
 
 from app.engine.overseer import NOBODY, Overseer
 from app.engine.stage_errors import text_of_error
@@ -28,10 +27,10 @@ from app.fetching.stored import stored_page
 from app.fetching.visit import Hop
 from app.hub.clock import Clock
 from app.model.job import BodyForm, FetchOptions
+from app.model.origin import Origin
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.model.request import Entry, Request, StoredResponse
 from app.model.timing import Timing
-from app.policy.deadline import Deadline
 from app.policy.retry import Attempt, parse_retry_after_s, pause_s
 from app.policy.urls import origin_of
 from app.stages.base import Stage
@@ -50,6 +49,7 @@ class Pipeline:
 
     session, slots, robots, runner  shared by every pipeline of the hub
     stages                          run on each page, in order
+    clock                           the slots' own
     overseer                        told of each entry's stages, by its index
     keep_page                       for every final page, once its stages have run. OutputError from it ends the run
     """
@@ -70,10 +70,11 @@ class Pipeline:
         self._session = session
         self._slots = slots
         self._robots = robots
-        self._runner = runner
-        self._stages = tuple(stages)
+        self._stages = [(stage.name, runner.bound(stage, overseer)) for stage in stages]
         self._options = options or FetchOptions()
+        self._obeys_robots = self._options.robots == "obey"
         self._clock = clock or Clock()
+        self._now_s = self._clock.monotonic_s
         self._overseer = overseer
         self._keep_page = keep_page
 
@@ -92,41 +93,50 @@ class Pipeline:
         except Exception as error:
             _log.exception("request %d (%s) met a defect", entry.index, entry.url)
             draft.fail(ErrorKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        now_s = self._clock.monotonic_s()
+        now_s = self._now_s()
         if self._keep_page is not None and draft.page is not None:
             self._keep(self._keep_page, draft.page, draft)
-        outcome = draft.outcome(now_s)
-        return msgspec.structs.replace(outcome, **draft.kept) if draft.kept else outcome
+        return draft.outcome(now_s)
 
     def _run(self, entry: Entry, draft: _Draft) -> None:
         request = entry.request
-        if isinstance(request, Failure):
+        if isinstance(request, Request):
+            page = self._fetched(request, entry.origin or origin_of(request.url), draft)
+        elif isinstance(request, StoredResponse):
+            page = self._stored(request, draft)
+        else:
             draft.failure = request
             return
-        page = self._stored(request, draft) if isinstance(request, StoredResponse) else self._fetched(request, draft)
         draft.page = page
-        if self._options.timing and page.timing is not None:
+        status = page.status_code
+        options = self._options
+        if options.timing and page.timing is not None:
             draft.timing = page.timing
-        if page.status_code >= 400:
-            raise FetchError(ErrorKind.HTTP_STATUS, f"{page.status_code} {page.reason or ''}".strip())
+        if status >= 400:
+            raise FetchError(ErrorKind.HTTP_STATUS, f"{status} {page.reason or ''}".strip())
         if self._stages:
-            with self._overseer.around(entry.index):
+            alone = self._overseer.around(entry.index)
+            if alone is None:
                 self._run_stages(page, draft)
-        if self._options.body != "none":
-            draft.body = _body(page, self._options.body)
+            else:
+                with alone:
+                    self._run_stages(page, draft)
+        if options.body != "none":
+            draft.body = _body(page, options.body)
 
     def _stored(self, stored: StoredResponse, draft: _Draft) -> Page:
         """What was fetched before: no origin is asked for leave, for none is contacted."""
-        draft.deadline = Deadline(self._clock.monotonic_s(), self._options.timeout_s)
+        draft.began_s = self._now_s()
         return stored_page(stored, self._session)
 
-    def _fetched(self, request: Request, draft: _Draft) -> Page:
-        if self._options.headers:
-            request = msgspec.structs.replace(request, headers=_merge(self._options.headers, request.headers))
-        limit_s = request.timeout_s or self._options.timeout_s
-        page = self._hop(request, draft, limit_s)
-        while page.status_code in REDIRECT_STATI and (hop := self._session.next_hop(page)) is not None:
-            page = self._hop(hop, draft, limit_s)
+    def _fetched(self, request: Request, origin: Origin, draft: _Draft) -> Page:
+        options = self._options
+        if options.headers:
+            request = msgspec.structs.replace(request, headers=_merge(options.headers, request.headers))
+        limit_s = request.timeout_s or options.timeout_s
+        page = self._hop(request, origin, draft, limit_s)
+        while 300 <= page.status_code < 400 and (hop := self._session.next_hop(page)) is not None:
+            page = self._hop(hop, origin_of(hop.url), draft, limit_s)
         return page
 
     def _keep(self, keep_page: KeepPage, page: Page, draft: _Draft) -> None:
@@ -139,81 +149,87 @@ class Pipeline:
             _log.exception("the page of request %d (%s) can't be kept", entry.index, entry.url)
             draft.fail(ErrorKind.INTERNAL_ERROR, f"the page can't be kept: {type(error).__name__}: {error}")
 
-    def _hop(self, request: Request | Hop, draft: _Draft, limit_s: float) -> Page:
-        """One hop of the fetch, by leave of its own origin."""
-        origin = origin_of(request.url)
-        crawl_delay_s = self._robots.admit(request.url, origin) if self._options.robots == "obey" else 0.0
+    def _hop(self, request: Request | Hop, origin: Origin, draft: _Draft, limit_s: float) -> Page:
+        """One hop of the fetch, by leave of its own origin: attempts until an answer stands. Raises the last one's
+        FetchError when no response came.
+        """
+        crawl_delay_s = self._robots.admit(request.url, origin) if self._obeys_robots else 0.0
         # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile. It is
         # given back between hops: who waits for a place must hold none.
         with self._slots.hold(origin, crawl_delay_s) as place:
-            if draft.deadline is None:
-                draft.deadline = Deadline(self._clock.monotonic_s(), limit_s)
+            now_s = place.entered_s
+            began_s = draft.began_s
+            if began_s is None:
+                began_s = draft.began_s = now_s
                 draft.attempts = 1
-            return self._fetch(request, draft, draft.deadline, place)
-
-    def _fetch(self, request: Request | Hop, draft: _Draft, deadline: Deadline, place: Place) -> Page:
-        """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
-        while True:
-            page = failure = None
-            began_s = self._clock.wall_s()
-            try:
-                page = self._session.fetch_hop(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
-            except FetchError as error:
-                failure = error
-                place.failed(error)
-                attempt = Attempt(draft.attempts, request.method, error.kind)
-            else:
-                page.began_s = began_s
-                if page.status_code < 400:
-                    place.answered(page.status_code)
+            ends_s = began_s + limit_s
+            while True:
+                failure = None
+                wall_s = self._clock.wall_s()
+                try:
+                    page = self._session.fetch_hop(request, timeout_s=ends_s - now_s)
+                except FetchError as error:
+                    failure = error
+                    place.failed(error)
+                    attempt = Attempt(draft.attempts, request.method, error.kind)
+                else:
+                    page.began_s = wall_s
+                    status = page.status_code
+                    if status < 400:
+                        place.answered(status)
+                        return page
+                    retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), self._clock.wall_s())
+                    place.answered(status, retry_after_s)
+                    attempt = Attempt(draft.attempts, request.method, ErrorKind.HTTP_STATUS, status, retry_after_s)
+                if not self._may_try_again(attempt, ends_s, place):
+                    if failure is not None:
+                        raise failure
                     return page
-                retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), self._clock.wall_s())
-                place.answered(page.status_code, retry_after_s)
-                attempt = Attempt(
-                    draft.attempts, request.method, ErrorKind.HTTP_STATUS, page.status_code, retry_after_s
-                )
-            remaining_s = deadline.remaining_s(self._clock.monotonic_s())
-            wait_s = pause_s(
-                attempt, retries=self._options.retries, remaining_s=remaining_s, chance=self._clock.chance()
-            )
-            may_go_on = wait_s is not None and place.pause(wait_s, remaining_s)
-            # A pause can be longer than asked for, when something holds the hub: then too the last answer stands.
-            if not may_go_on or not deadline.remaining_s(self._clock.monotonic_s()):
-                if page is None:
-                    raise failure or AssertionError("either a page or a failure")
-                return page
-            draft.attempts += 1
+                draft.attempts += 1
+                now_s = self._now_s()
+
+    def _may_try_again(self, attempt: Attempt, ends_s: float, place: Place) -> bool:
+        """Whether another attempt may begin, the pause before it having been waited for."""
+        remaining_s = ends_s - self._now_s()
+        chance = self._clock.chance()
+        wait_s = pause_s(attempt, retries=self._options.retries, remaining_s=remaining_s, chance=chance)
+        if wait_s is None or not place.pause(wait_s, remaining_s):
+            return False
+        # A pause can be longer than asked for, when something holds the hub: then too the last answer stands.
+        return self._now_s() < ends_s
 
     def _run_stages(self, page: Page, draft: _Draft) -> None:
         index, values = draft.entry.index, draft.stages
-        for stage in self._stages:
+        for name, run in self._stages:
             try:
-                values[stage.name] = self._runner.run(stage, page, values, index, self._overseer)
+                values[name] = run(page, values, index)
             except (GreenletExit, KeyboardInterrupt, Draining):
                 raise
             except StageTimeout as error:
-                draft.fail(ErrorKind.STAGE_TIMEOUT, str(error), stage.name)
+                draft.fail(ErrorKind.STAGE_TIMEOUT, str(error), name)
                 return
             except BaseException as error:
                 # A stage may raise what is no Exception: sys.exit(), a timeout of its own, a panic of native code.
-                draft.fail(ErrorKind.STAGE_FAILED, text_of_error(error), stage.name)
+                draft.fail(ErrorKind.STAGE_FAILED, text_of_error(error), name)
                 return
 
 
-class _Draft:
-    """What is known so far of one entry's outcome."""
+class _Draft(msgspec.Struct, gc=False):
+    """What is known so far of one entry's outcome.
 
-    attempts = 0
-    deadline: Deadline | None = None
+    began_s  of the first attempt, on the pipeline's clock; None before
+    kept     fields of the record besides
+    """
+
+    entry: Entry
+    attempts: int = 0
+    began_s: float | None = None
     page: Page | None = None
     failure: Failure | None = None
+    stages: dict[str, msgspec.Raw] = {}
     body: str | msgspec.UnsetType = msgspec.UNSET
     timing: Timing | msgspec.UnsetType = msgspec.UNSET
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.stages: dict[str, msgspec.Raw] = {}
-        self.kept: dict[str, Any] = {}  # fields of the record besides
+    kept: dict[str, Any] = {}
 
     def fail(self, kind: ErrorKind, message: str, stage: str | None = None) -> None:
         # Surrogates can come from a page's own text and could not be written as JSON.
@@ -221,24 +237,28 @@ class _Draft:
         self.failure = Failure(kind, line[:_MESSAGE_CHARACTERS], stage)
 
     def outcome(self, now_s: float) -> Outcome:
-        page, entry = self.page, self.entry
-        return Outcome(
+        page, entry, began_s = self.page, self.entry, self.began_s
+        request = entry.request
+        named = entry if isinstance(request, Failure) else request
+        outcome = Outcome(
             index=entry.index,
-            id=entry.given_id,
+            id=named.id,
             url=entry.url,
             ok=self.failure is None,
             status=page.status_code if page is not None else None,
             final_url=page.url if page is not None else None,
             headers=page.lower_headers() if page is not None else {},
             bytes=len(page.body) if page is not None else 0,
-            elapsed_s=round(self.deadline.elapsed_s(now_s), 6) if self.deadline else 0.0,
+            # As round(..., 6), for a fifth of its time.
+            elapsed_s=round((now_s - began_s) * 1e6) / 1e6 if began_s is not None else 0.0,
             attempts=self.attempts,
             stages=self.stages,
             error=self.failure,
             body=self.body,
-            meta=entry.given_meta,
+            meta=named.meta,
             timing=self.timing,
         )
+        return msgspec.structs.replace(outcome, **self.kept) if self.kept else outcome
 
 
 def _merge(shared: dict[str, str], own: dict[str, str]) -> dict[str, str]:

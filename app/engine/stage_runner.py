@@ -4,6 +4,8 @@ The law: the hub is never held for longer than a slice by a stage's Python code.
 (app.cpu.scheduler), "thread" stages have native threads with the whole machine's mask (app.cpu.threads), "process"
 stages isolated children (app.cpu.processes). A value is encoded where it was made, so that a large one costs the stage
 its time and not the hub.
+
+What is the same for every page of a job is worked out once: a stage is bound, and what is bound is called.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from gevent import GreenletExit
 
 from app.cpu.own_doing import is_own_doing
 from app.cpu.processes import Processes
+from app.cpu.scheduler import Scheduler
 from app.cpu.sliced import scheduler_of_this_hub
 from app.cpu.statistics import SchedulerStatistics
 from app.cpu.threads import NativeThreads
@@ -32,6 +35,17 @@ from app.stages.base import Stage
 from app.stages.crossing import CALL, argument_of
 from app.stages.values import Earlier, encoded
 
+EarlierJson = Mapping[str, msgspec.Raw | bytes]
+
+BoundStage = Callable[[Page, EarlierJson, int], msgspec.Raw]
+"""(page, values of the stages before it, index of the request) -> the stage's value. For greenlets of one hub, to which
+it yields.
+
+Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
+StageCrashed; Draining at the process's end. GreenletExit and KeyboardInterrupt that are meant for the caller pass
+through; a stage that raises one of them, or Draining, by itself has raised like any other (StageRaised).
+"""
+
 
 class StageRunner:
     """For all hubs of this process; each has its own scheduler, threads and children, made when first needed."""
@@ -44,44 +58,44 @@ class StageRunner:
         self._elsewhere: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0])
         self._preempt: dict[str, bool] = {}
 
-    def run(
-        self, stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
-    ) -> msgspec.Raw:
-        """The stage's value. Yields to the hub.
-
-        earlier  values of the stages before it
-        index    of the request, for `overseer`
-
-        Raises what the stage raises, TypeError for a value that is no JSON; StageTimeout; from a process StageRaised,
-        StageCrashed; Draining at the process's end. GreenletExit and KeyboardInterrupt that are meant for the caller
-        pass through; a stage that raises one of them, or Draining, by itself has raised like any other (StageRaised).
-        """
+    def bound(self, stage: Stage, overseer: Overseer) -> BoundStage:
+        """The stage, ready to run on pages, with `overseer` looking on."""
         if stage.runs_in == "worker":
             self._preempt[stage.name] = stage.preempt
-            return scheduler_of_this_hub(self._rules.slice_s).run(
-                _value_in_worker,
-                stage,
-                page,
-                earlier,
-                index,
-                overseer,
-                name=stage.name,
-                preempt=stage.preempt,
-                cpu_budget_s=stage.cpu_budget_s,
-                timeout_s=stage.timeout_s,
-            )
-        began_s = self._now_s()
+            return _in_worker(stage, overseer, self._rules.slice_s)
         if stage.runs_in == "thread":
-            value = self._threads().run(
-                _value_in_thread, stage, page, earlier, index, overseer, timeout_s=stage.timeout_s, name=stage.name
-            )
-        else:
+            return self._measured(stage, self._in_thread(stage, overseer))
+        return self._measured(stage, self._in_process(stage))
+
+    def _in_thread(self, stage: Stage, overseer: Overseer) -> BoundStage:
+        value_of = _value_of(stage, overseer, lambda error: True)
+        timeout_s, name = stage.timeout_s, stage.name
+
+        def run(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
+            return self._threads().run(value_of, page, earlier, index, timeout_s=timeout_s, name=name)
+
+        return run
+
+    def _in_process(self, stage: Stage) -> BoundStage:
+        def run(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
             argument = argument_of(stage, page, Earlier(earlier))
-            value = msgspec.Raw(self._processes().run(CALL, *argument, timeout_s=stage.timeout_s, name=stage.name))
-        use = self._elsewhere[stage.name, stage.runs_in]
-        use[0] += 1
-        use[1] += self._now_s() - began_s
-        return value
+            return msgspec.Raw(self._processes().run(CALL, *argument, timeout_s=stage.timeout_s, name=stage.name))
+
+        return run
+
+    def _measured(self, stage: Stage, run: BoundStage) -> BoundStage:
+        """The same, counted in `uses` where it comes to a value."""
+        now_s, uses, key = self._now_s, self._elsewhere, (stage.name, stage.runs_in)
+
+        def run_measured(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
+            began_s = now_s()
+            value = run(page, earlier, index)
+            use = uses[key]
+            use[0] += 1
+            use[1] += now_s() - began_s
+            return value
+
+        return run_measured
 
     def aside(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call what is no stage and releases the GIL, in a native thread. Yields to the hub.
@@ -133,31 +147,46 @@ class StageRunner:
         )
 
 
-def _value_of(
-    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
-) -> msgspec.Raw:
-    note = overseer.begins(index, stage.name)
-    try:
-        return encoded(stage.value_of(page, Earlier(earlier)) if stage.takes_earlier else stage.function(page))
-    finally:
-        overseer.ends(note)
+def _in_worker(stage: Stage, overseer: Overseer, slice_s: float) -> BoundStage:
+    value_of = _value_of(stage, overseer, is_own_doing)
+    name, preempt, cpu_budget_s, timeout_s = stage.name, stage.preempt, stage.cpu_budget_s, stage.timeout_s
+    scheduler: Scheduler | None = None
+
+    def run(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
+        nonlocal scheduler
+        if scheduler is None or scheduler.is_closed:
+            scheduler = scheduler_of_this_hub(slice_s)
+        return scheduler.run(
+            value_of,
+            page,
+            earlier,
+            index,
+            name=name,
+            preempt=preempt,
+            cpu_budget_s=cpu_budget_s,
+            timeout_s=timeout_s,
+        )
+
+    return run
 
 
-def _value_in_worker(
-    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
-) -> msgspec.Raw:
-    try:
-        return _value_of(stage, page, earlier, index, overseer)
-    except (GreenletExit, KeyboardInterrupt, Draining) as error:
-        if is_own_doing(error):
-            raise StageRaised(text_of_error(error)) from error
-        raise
+def _value_of(stage: Stage, overseer: Overseer, is_own_doing: Callable[[BaseException], bool]) -> BoundStage:
+    """The stage as it is called where it runs.
 
+    is_own_doing  whether the stage itself raised what would end a greenlet
+    """
+    function, takes_earlier, name = stage.function, stage.takes_earlier, stage.name
+    begins, ends = overseer.begins, overseer.ends
 
-def _value_in_thread(
-    stage: Stage, page: Page, earlier: Mapping[str, msgspec.Raw | bytes], index: int, overseer: Overseer
-) -> msgspec.Raw:
-    try:
-        return _value_of(stage, page, earlier, index, overseer)
-    except (GreenletExit, KeyboardInterrupt, Draining) as error:
-        raise StageRaised(text_of_error(error)) from error
+    def value_of(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
+        note = begins(index, name)
+        try:
+            return encoded(function(page, Earlier(earlier)) if takes_earlier else function(page))
+        except (GreenletExit, KeyboardInterrupt, Draining) as error:
+            if is_own_doing(error):
+                raise StageRaised(text_of_error(error)) from error
+            raise
+        finally:
+            ends(note)
+
+    return value_of

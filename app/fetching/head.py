@@ -7,8 +7,6 @@ head, perhaps trailers, which may look like anything. Bytes are latin-1, as in h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
 
 from urllib3 import HTTPHeaderDict
 
@@ -77,37 +75,55 @@ def fields_of(head: Sequence[bytes]) -> Fields:
     """Name and value of every header, in order. A line without a colon is passed over, a folded one is put together
     with one space (RFC 9112 section 5.2).
     """
-    usual = _usual(head, _known_field)
-    return usual if usual is not None else _fields(head)
+    try:
+        return list(map(_field_of_line.__getitem__, head[1:-1]))
+    except _CloserLook:
+        return _fields(head)
 
 
-def _usual(head: Sequence[bytes], known: Callable[[bytes], tuple[str, str] | None]) -> Fields | None:
-    """The headers if each stands on a line of its own; None where it takes a closer look.
+class _CloserLook(Exception):
+    """A line is not simply a header with its line end."""
 
-    Most lines of an answer stand in the next one too (Server, Content-Type, Date within a second), so they are known.
+
+class _KnownLines(dict[bytes, tuple[str, str]]):
+    """Name and value by line. Most lines of an answer stand in the next one too (Server, Content-Type, Date within a
+    second), so they are known. What is known takes 4 MB at the very most, and some hundred KB as a rule.
+
+    read  makes of a line what is kept of it, or raises _CloserLook
     """
-    if sum(map(len, head)) > _LONGEST_KNOWN_BYTES:
-        return None
-    fields: Any = list(map(known, head[1:-1]))
-    return None if None in fields else fields
+
+    def __init__(self, read: Callable[[bytes], tuple[str, str]]) -> None:
+        self._read = read
+
+    def __missing__(self, line: bytes) -> tuple[str, str]:
+        field = self._read(line)
+        if len(line) <= _LONGEST_KNOWN_BYTES:
+            if len(self) >= _KNOWN_LINES:
+                self.clear()
+            self[line] = field
+        return field
 
 
-# So that what is known takes 4 MB at the very most, and some hundred KB as a rule.
 _LONGEST_KNOWN_BYTES = 2048
 _KNOWN_LINES = 2048
 
 
-@lru_cache(maxsize=_KNOWN_LINES)
-def _known_field(line: bytes) -> tuple[str, str] | None:
-    if line[:1] in (b" ", b"\t") or not line.endswith(b"\r\n") or line.count(b"\n") != 1:
-        return None
-    return _split(line[:-2].decode("latin-1"))
+def _read_field(line: bytes) -> tuple[str, str]:
+    usual = line[:1] not in (b" ", b"\t") and line.endswith(b"\r\n") and line.count(b"\n") == 1
+    field = _split(line[:-2].decode("latin-1")) if usual else None
+    if field is None:
+        raise _CloserLook
+    return field
 
 
-@lru_cache(maxsize=_KNOWN_LINES)
-def _known_lower_field(line: bytes) -> tuple[str, str] | None:
-    field = _known_field(line)
-    return field and (field[0].lower(), field[1])
+def _read_lower_field(line: bytes) -> tuple[str, str]:
+    name, value = _read_field(line)
+    return name.lower(), value
+
+
+# Mutable: see _KnownLines. A thread that finds one being cleared reads the line itself.
+_field_of_line = _KnownLines(_read_field)
+_lower_field_of_line = _KnownLines(_read_lower_field)
 
 
 def _fields(head: Sequence[bytes]) -> Fields:
@@ -141,14 +157,16 @@ def headers_of(head: Sequence[bytes]) -> HTTPHeaderDict:
 
 def joined_headers_of(head: Sequence[bytes]) -> dict[str, str]:
     """All headers under lower-case names, repeated ones joined by ", "."""
-    fields = _usual(head, _known_lower_field)
-    if fields is None:
-        fields = [(name.lower(), value) for name, value in _fields(head)]
-    joined = dict(fields)
-    if len(joined) < len(fields):
-        joined.clear()
-        for name, value in fields:
-            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    try:
+        joined = {name: value for name, value in map(_lower_field_of_line.__getitem__, head[1:-1])}  # noqa: C416 - half of dict()
+        if len(joined) == len(head) - 2:
+            return joined
+    except _CloserLook:
+        pass
+    joined = {}
+    for name, value in fields_of(head):
+        name = name.lower()
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
 
 

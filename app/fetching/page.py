@@ -34,7 +34,7 @@ class Page(requests.Response):
     began_s wall clock at which its hop began, in seconds since the epoch; None if nobody has noted it
     """
 
-    # Attributes of requests.Response that are not here yet are made by `__getattr__` and then stay.
+    # Attributes of requests.Response that are not here yet are made when they are asked for: see `_Late`.
     memo: dict[str, Any]
     timing: Timing | None
     visit: Any
@@ -106,17 +106,10 @@ class Page(requests.Response):
 
     def lower_headers(self) -> dict[str, str]:
         """All headers under lower-case names, repeated ones joined by ", "."""
-        answer: Answer | None = self.__dict__.get("_answer")
-        if answer is not None and "headers" not in self.__dict__:
-            return joined_headers_of(answer.head)
+        known = self.__dict__
+        if "_answer" in known and "headers" not in known:
+            return joined_headers_of(known["_answer"].head)
         return {name.lower(): value for name, value in self.headers.items()}
-
-    def __getattr__(self, name: str) -> Any:
-        make = _LATE.get(name)
-        if make is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = self.__dict__[name] = make(self)
-        return value
 
 
 def _headers(page: Page) -> CaseInsensitiveDict[str]:
@@ -154,3 +147,23 @@ _LATE: dict[str, Callable[[Page], Any]] = {
     "connection": lambda page: None,
     "_next": lambda page: page.__dict__["_next_sending"].request() if "_next_sending" in page.__dict__ else None,
 }
+
+
+class _Late:
+    """An attribute that is made when it is first asked for, and then stays. Unlike a `__getattr__`, it costs those that
+    are there already nothing.
+    """
+
+    def __init__(self, name: str, make: Callable[[Page], Any]) -> None:
+        self._name = name
+        self._make = make
+
+    def __get__(self, page: Page | None, owner: type[Page]) -> Any:
+        if page is None:
+            return self
+        value = page.__dict__[self._name] = self._make(page)
+        return value
+
+
+for _name, _make in _LATE.items():
+    setattr(Page, _name, _Late(_name, _make))

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gevent import get_hub
 from gevent.hub import Waiter
+from msgspec import Struct
 
 from app.errors import Draining, FetchError
 from app.hub.clock import Cancel
@@ -31,8 +32,6 @@ Verdict = End | FetchError | Draining
 class Keeper(Protocol):
     """What a place asks of its slots."""
 
-    def enter(self, place: Place) -> None: ...
-
     def leave(self, place: Place) -> None: ...
 
     def answered(self, place: Place, status: int, retry_after_s: float | None) -> None: ...
@@ -42,29 +41,24 @@ class Keeper(Protocol):
     def pause(self, place: Place, wait_s: float, limit_s: float) -> bool: ...
 
 
-class Place:
+class Place(Struct, eq=False):
     """A request's place at its origin: in flight for the `with` block that `Slots.hold` is for.
 
-    Tell it what became of each attempt: `answered` or `failed`. Its attributes are the slots' own.
+    Tell it what became of each attempt: `answered` or `failed`. Its other attributes are the slots' own.
 
-    verdict  how its last wait ended, None while it waits; set some time before its greenlet runs again
+    entered_s  when it was had, on the slots' clock
+    verdict    how its last wait ended, None while it waits; set some time before its greenlet runs again
     """
 
-    __slots__ = ("_keeper", "_waiter", "crawl_delay_s", "is_probe", "origin", "slot", "verdict", "window")
-
+    _keeper: Keeper
     slot: Slot
-    verdict: Verdict | None
-
-    def __init__(self, keeper: Keeper, origin: Origin, crawl_delay_s: float) -> None:
-        self._keeper = keeper
-        self.origin = origin
-        self.crawl_delay_s = crawl_delay_s
-        self.is_probe = False
-        self.window = 0
-        self._waiter: Waiter[None] | None = None
+    entered_s: float
+    is_probe: bool = False
+    window: int = 0
+    verdict: Verdict | None = None
+    _waiter: Waiter[None] | None = None
 
     def __enter__(self) -> Place:
-        self._keeper.enter(self)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -57,7 +57,7 @@ class Slots:
         self._now_s = self._clock.monotonic_s
         # Mutable state, changed in this hub's thread only, and never across a switch.
         self._table = SlotTable(rules)
-        self._free: float = math.inf if total is None else total
+        self._total: float = math.inf if total is None else total
         # Slots where somebody could begin, but for the total. As soon as a place is free they get it (`_feed`), so
         # there are none while any is.
         self._starved: OrderedDict[Slot, None] = OrderedDict()
@@ -65,14 +65,34 @@ class Slots:
         self._is_draining = False
 
     def hold(self, origin: Origin, crawl_delay_s: float = 0.0) -> Place:
-        """A context: waits for a place at `origin` and in all, in turn, and keeps both for the block.
+        """A context: waits for a place at `origin` and in all, in turn, which are kept until the end of the block.
 
         crawl_delay_s  what the origin's robots.txt asks for, 0 for nothing
 
-        Entering yields to the hub if there is anything to wait for. It raises Draining after `drain`, and FetchError
-        CIRCUIT_OPEN when the origin is not to be asked. Who is killed while waiting leaves nothing behind.
+        To be called in the `with` statement itself. Yields to the hub if there is anything to wait for. Raises Draining
+        after `drain`, and FetchError CIRCUIT_OPEN when the origin is not to be asked. Who is killed while waiting
+        leaves nothing behind.
         """
-        return Place(self, origin, crawl_delay_s)
+        if self._is_draining:
+            raise Draining("no more fetches are begun")
+        now_s = self._now_s()
+        slot = self._table.slot_of(origin, now_s)
+        state = slot.state
+        if crawl_delay_s:
+            state.raise_delay(crawl_delay_s)
+        place = Place(self, slot, now_s)
+        if (
+            not slot.queue
+            and slot.in_flight < state.limit
+            and self._in_flight < self._total  # and so nobody is starved
+            and (state.is_unbound or state.wait_s(now_s) <= 0)
+        ):
+            slot.in_flight += 1
+            self._in_flight += 1
+            place.begin(now_s)
+        else:
+            self._wait_for_turn(place)
+        return place
 
     def drain(self) -> None:
         """From now on nobody gets a place: who holds one keeps it, who waits or comes later is sent away."""
@@ -97,24 +117,8 @@ class Slots:
 
     # Taking and giving back. From here on, what has no underscore is for places only (`app.fetching.place.Keeper`).
 
-    def enter(self, place: Place) -> None:
-        """See `hold`."""
-        if self._is_draining:
-            raise Draining("no more fetches are begun")
-        now_s = self._now_s()
-        slot = place.slot = self._table.slot_of(place.origin, now_s)
-        state = slot.state
-        if place.crawl_delay_s:
-            state.raise_delay(place.crawl_delay_s)
-        if (
-            not slot.queue
-            and slot.in_flight < state.limit
-            and self._free > 0  # and so nobody is starved
-            and (state.is_unbound or state.wait_s(now_s) <= 0)
-        ):
-            self._take(slot)
-            place.begin(now_s)
-            return
+    def _wait_for_turn(self, place: Place) -> None:
+        slot = place.slot
         place.stand_in(slot.queue)
         self._waiting += 1
         if len(slot.queue) == 1:  # behind others it is not its turn
@@ -134,12 +138,8 @@ class Slots:
         if not isinstance(verdict, End):
             self._table.leave_alone(slot, self._now_s())
             raise verdict
-        state.resumed(self._now_s())
-
-    def _take(self, slot: Slot) -> None:
-        slot.in_flight += 1
-        self._in_flight += 1
-        self._free -= 1
+        place.entered_s = self._now_s()
+        slot.state.resumed(place.entered_s)
 
     def leave(self, place: Place) -> None:
         """Give the place to whoever is next. Never switches."""
@@ -147,27 +147,22 @@ class Slots:
         if place.is_probe:
             place.is_probe = False
             slot.state.abandoned()
-        if slot.queue or slot.again or self._starved:
-            state = slot.state
-            if state.is_unbound and slot.in_flight <= state.limit and not (slot.again or self._starved):
-                # The usual case: the next in line takes it over.
-                heir, _ = slot.queue.popitem(last=False)
-                self._waiting -= 1
-                heir.begin(self._now_s())
-                heir.end(GO)
-                return
-            self._give_back(slot)
-            self._advance(slot)
-            self._feed()
-        else:
-            self._give_back(slot)
-        if not slot.in_flight:
-            self._table.leave_alone(slot, self._now_s())
-
-    def _give_back(self, slot: Slot) -> None:
+        state = slot.state
+        if slot.queue and state.is_unbound and slot.in_flight <= state.limit and not slot.again and not self._starved:
+            # The usual case of who is waited for: the next in line takes it over.
+            heir, _ = slot.queue.popitem(last=False)
+            self._waiting -= 1
+            heir.begin(self._now_s())
+            heir.end(GO)
+            return
         slot.in_flight -= 1
         self._in_flight -= 1
-        self._free += 1
+        if slot.queue or slot.again:
+            self._advance(slot)
+        if self._starved:
+            self._feed()
+        if not slot.in_flight:
+            self._table.leave_alone(slot, self._now_s())
 
     # Whose turn it is
 
@@ -184,7 +179,7 @@ class Slots:
 
     def _feed(self) -> None:
         """Give free places to the slots that want one, in turn."""
-        while self._starved and self._free > 0:
+        while self._starved and self._in_flight < self._total:
             slot, _ = self._starved.popitem(last=False)
             if self._begin_next(slot) and slot.queue:
                 self._starved[slot] = None
@@ -206,13 +201,14 @@ class Slots:
             place, _ = slot.again.popitem(last=False)
         elif slot.in_flight >= state.limit:
             return False
-        elif self._free <= 0:
+        elif self._in_flight >= self._total:
             self._starved.setdefault(slot)
             return False
         else:
             place, _ = slot.queue.popitem(last=False)
             self._waiting -= 1
-            self._take(slot)
+            slot.in_flight += 1
+            self._in_flight += 1
         place.begin(now_s)
         place.end(GO)
         return True

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.model.origin import Origin
 from app.model.outcome import Failure
 
 TimeoutSeconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -18,7 +19,7 @@ TimeoutSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Method = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$")]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One request of a job, as in a JSON object of an input line or of the HTTP interface.
 
     url        absolute; `app.policy.urls.origin_of` says whether it can be fetched
@@ -55,13 +56,14 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     meta: Any | UnsetType = UNSET
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One line of an input: its place, and a request or the reason why it is none.
 
     index    0-based number of the line
     request  what to fetch, what was fetched before, or the failure that its record shall carry
     url      as written, for the record; of a line that can't be read, its first 2,000 characters
     id, meta of a line that can't be read, where it has them all the same
+    origin   of a request's URL, where that was looked at
     """
 
     index: int
@@ -69,6 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
     url: str
     id: str | int | UnsetType = UNSET
     meta: Any | UnsetType = UNSET
+    origin: Origin | None = None
 
     @property
     def given_id(self) -> str | int | UnsetType:

@@ -14,7 +14,3 @@ class Deadline(msgspec.Struct, frozen=True):
     def remaining_s(self, now_s: float) -> float:
         """Seconds left, 0.0 once it has passed."""
         return max(0.0, self.started_s + self.limit_s - now_s)
-
-    def elapsed_s(self, now_s: float) -> float:
-        """Seconds since the start."""
-        return now_s - self.started_s

@@ -10,10 +10,11 @@ import re
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
-import msgspec
-
 from app.errors import InvalidRequest
+from app.model.origin import Origin
 from app.model.outcome import ErrorKind
+
+__all__ = ["Origin", "origin_of", "read_closely"]
 
 _LAST_PORT = 65_535
 
@@ -27,18 +28,6 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
 # How most URLs begin, up to their path. The standard library, which takes several times as long, has nothing to add.
 _USUAL = re.compile(r"(https?)://([a-z0-9.-]+)(?::([0-9]{1,5}))?")
 _LONGEST_USUAL = 300
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Scheme, lower-case host and port (RFC 6454 section 4)."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
 
 
 def origin_of(url: str) -> Origin:

@@ -21,7 +21,7 @@ from app.files.reasons import reason_of
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.sinks.copying import copy_bytes
 from app.sinks.durable import sync_names
-from app.sinks.record import encode_record
+from app.sinks.record import append_record
 
 Kinds = Counter[str]
 """How many records there are of each error kind, and under "ok" of those that have none."""
@@ -94,18 +94,28 @@ class JsonlPart:
         """Store records, in one write. Raises OutputError when they can't be; then the file still ends in a whole line,
         and none of these is in it.
         """
-        lines = [encode_record(outcome) + b"\n" for outcome in outcomes]
+        lines, ends = bytearray(), []
+        for outcome in outcomes:
+            append_record(outcome, lines)
+            ends.append(len(lines))
         try:
-            self._write(b"".join(lines))
+            self._write(lines)
         except OSError as error:
             os.ftruncate(self._descriptor, self._size_bytes)
             raise OutputError(f"can't write to {self._path}: {reason_of(error)}") from error
-        for outcome, line in zip(outcomes, lines, strict=True):
-            self._places[outcome.index] = (self._size_bytes, len(line))
-            self._size_bytes += len(line)
-            self._kinds[_kind(outcome.error)] += 1
+        begin, fine = 0, 0
+        for outcome, end in zip(outcomes, ends, strict=True):
+            self._places[outcome.index] = (self._size_bytes + begin, end - begin)
+            begin = end
+            if outcome.error is None:
+                fine += 1
+            else:
+                self._kinds[outcome.error.kind.value] += 1
             if isinstance(outcome.warc_id, str):
                 self._warc_ids[outcome.index] = outcome.warc_id
+        self._size_bytes += begin
+        if fine:
+            self._kinds[OK] += fine
 
     def finish(self, path: Path) -> None:
         """Write the records to `path` in input order, flushed to the disk, and drop the part file."""
@@ -142,9 +152,9 @@ class JsonlPart:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, lines: bytearray) -> None:
         # The kernel may take a part of it when the disk is nearly full; the next write then says why.
-        rest = memoryview(line)
+        rest = memoryview(lines)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 

@@ -49,23 +49,26 @@ def parse_entry(index: int, line: bytes, form: str) -> Entry | None:
     form  "url", "json" or "tagged"
     """
     if form == TAGGED:
-        return _parse_tagged(index, line[:1], line[1:])
-    if not is_entry(line, form):
+        tag = line[:1]
+        known = _FORM_OF.get(tag)
+        if known is None:
+            return _parse_other(index, tag, line[1:])
+        form, line = known, line[1:]
+    if not line[:1].isalpha() and not is_entry(line, form):
         return None
     try:
         if len(line) > MAX_LINE_BYTES:
             raise InvalidRequest(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
         request = _PARSERS[form](line)
-        origin_of(request.url)
+        origin = origin_of(request.url)
     except InvalidRequest as error:
         salvage = _salvage(line, form)
         return Entry(index, Failure(error.kind, str(error)), salvage.url, salvage.id, salvage.meta)
-    return Entry(index, request, request.url)
+    return Entry(index, request, request.url, origin=origin)
 
 
-def _parse_tagged(index: int, tag: bytes, rest: bytes) -> Entry | None:
-    if tag in _FORM_OF:
-        return parse_entry(index, rest, _FORM_OF[tag])
+def _parse_other(index: int, tag: bytes, rest: bytes) -> Entry | None:
+    """What is neither a URL nor a request object."""
     if tag == STORED:
         stored = _stored.decode(rest)
         return Entry(index, stored, stored.url)

@@ -55,7 +55,7 @@ def engine() -> Iterator[Engine]:
 def run(
     runner: StageRunner, stage: Stage, page: Page | None = None, overseer: Overseer = NOBODY, **earlier: bytes
 ) -> Any:
-    return json.loads(bytes(runner.run(stage, page or make_page("body"), earlier, 7, overseer)))
+    return json.loads(bytes(runner.bound(stage, overseer)(page or make_page("body"), earlier, 7)))
 
 
 def outcomes(engine: Engine, origin: Origin, stages: Sequence[Stage], *paths: str, **options: Any) -> list[Outcome]:
@@ -85,6 +85,14 @@ def test_each_runs_where_it_wants(runner: StageRunner) -> None:
     assert found["thread"][1] == os.getpid()
     assert found["thread"][2] != threading.get_native_id()
     assert found["process"][1] != os.getpid()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_bound_stage_outlives_what_its_hub_had_for_it(runner: StageRunner, place: RunsIn) -> None:
+    bound, page = runner.bound(in_place(placed.about, place), NOBODY), make_page("body")
+    for _ in range(2):
+        assert json.loads(bytes(bound(page, {}, 7)))[0] == 4
+        close_this_hub()
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.fetching.head import final_head, headers_of, is_final, names_header, reason_of, status_of, version_of
+from app.fetching.head import (
+    _KNOWN_LINES,
+    _LONGEST_KNOWN_BYTES,
+    _KnownLines,
+    final_head,
+    headers_of,
+    is_final,
+    joined_headers_of,
+    names_header,
+    reason_of,
+    status_of,
+    version_of,
+)
 
 TOKEN = st.text("abcXYZ019!#$%&'*+-.^_`|~", min_size=1, max_size=12).map(str.encode)
 # Whatever libcurl lets through: no CR, LF or NUL.
@@ -36,6 +48,24 @@ def test_headers_are_those_of_http_client(fields: list[tuple[bytes, bytes, bytes
     for name, value in wanted:
         expected.setdefault(name.lower(), []).append(value)
     assert got == expected
+
+
+@given(FOLDED)
+def test_joined_headers_are_the_same_under_lower_case_names(fields: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
+    head = [b"HTTP/1.1 200 OK\r\n", *lines_of(fields), b"\r\n"]
+    headers = headers_of(head)
+    for _ in range(2):  # their lines are known the second time
+        assert joined_headers_of(head) == {name.lower(): ", ".join(headers.getlist(name)) for name in headers}
+
+
+def test_known_lines_are_bounded() -> None:
+    known = _KnownLines(lambda line: (line.decode(), ""))
+    for number in range(3 * _KNOWN_LINES):
+        assert known[b"%d" % number] == (str(number), "")
+        assert len(known) <= _KNOWN_LINES
+    long = b"x" * (_LONGEST_KNOWN_BYTES + 1)
+    assert known[long] == (long.decode(), "")
+    assert long not in known
 
 
 @given(FOLDED, TOKEN)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,16 @@ def test_records_finish_in_input_order(tmp_path: Path) -> None:
     assert indexes(tmp_path / "final") == [3, 4, 5]
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
     assert count_kinds(tmp_path / "final") == {"ok": 2, "timeout": 1}
+
+
+def test_one_of_a_lot_that_can_not_be_encoded_costs_its_own_record_only(tmp_path: Path) -> None:
+    part = JsonlPart(tmp_path / "part")
+    part.append([outcome(0), outcome(3)])
+    part.append([outcome(4), msgspec.structs.replace(outcome(2), stages={"s": "é" * 999, "bad": object()}), outcome(1)])
+    part.finish(tmp_path / "final")
+    lines = [json.loads(line) for line in (tmp_path / "final").read_text("utf-8").splitlines()]
+    assert [(line["index"], line["ok"]) for line in lines] == [(n, n != 2) for n in range(5)]
+    assert lines[2]["error"]["kind"] == "internal_error"
 
 
 @settings(max_examples=60, deadline=None)

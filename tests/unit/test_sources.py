@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from app.errors import UsageError
+from app.model.origin import Origin
 from app.model.outcome import ErrorKind, Failure
 from app.model.request import Entry, Request
 from app.sources import lines as lines_module
@@ -42,6 +43,14 @@ def request_of(entry: Entry) -> Request:
 def test_text_lines_keep_their_numbers() -> None:
     entries = read("txt", b"\xef\xbb\xbfhttp://a/\r\n\n# note\n  http://b/  \n\thttp://c/")
     assert [(entry.index, entry.url) for entry in entries] == [(0, "http://a/"), (3, "http://b/"), (4, "http://c/")]
+
+
+def test_an_entry_knows_its_origin_if_it_has_one() -> None:
+    assert [entry.origin for entry in read("txt", b"https://a:1/x\nno url\nhttp://b")] == [
+        Origin("https", "a", 1),
+        None,
+        Origin("http", "b", 80),
+    ]
 
 
 @given(st.binary())

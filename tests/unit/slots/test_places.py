@@ -26,6 +26,15 @@ def test_an_origin_gets_its_places_in_the_order_of_asking(clock: FakeClock, fetc
     assert fetches.slots.statistics() == NOTHING
 
 
+def test_a_place_tells_since_when_it_is_had(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+    fetches = fetching(make(clock, per_origin=1), clock)
+    entered: list[float] = []
+    fetches.start("1", "2")
+    clock.now_s += 5.0
+    fetches.end("1", "2", what=lambda place: entered.append(place.entered_s))
+    assert entered == [1000.0, 1005.0]
+
+
 def test_origins_get_scarce_places_in_turn(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, total=2, per_origin=8), clock)
     fetches.start("a1", "a2", "a3", "a4", "a5")
