@@ -30,6 +30,7 @@ KINDS: dict[str, str | None] = {
     "/redirect/3": None,
     "/many-1xx/5": None,
     "/overlong": None,
+    "/late-body": None,
     "/redirect-nowhere": None,
     "/status/404": "http_status",
     "/status/500": "http_status",
