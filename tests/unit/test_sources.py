@@ -90,6 +90,16 @@ def test_request_objects() -> None:
     assert bare.meta is UNSET
 
 
+def test_null_is_no_id_and_no_body_and_no_deadline() -> None:
+    """As exporters write what a row does not have."""
+    entry = only("jsonl", b'{"url":"http://a/","id":null,"body":null,"timeout_s":null,"meta":null}\n')
+    assert isinstance(entry.request, Request)
+    assert (entry.given_id, entry.given_meta) == (UNSET, None)
+    bad = only("jsonl", b'{"url":"http://a b/","id":null,"meta":7}\n')
+    assert isinstance(bad.request, Failure)
+    assert (bad.url, bad.given_id, bad.given_meta) == ("http://a b/", UNSET, 7)
+
+
 @pytest.mark.parametrize(
     "line",
     [
