@@ -146,10 +146,17 @@ class Pipeline:
         # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile. It is
         # given back between hops: who waits for a place must hold none.
         with self._slots.hold(origin, crawl_delay_s) as place:
+            is_first = draft.deadline is None
             if draft.deadline is None:
                 draft.deadline = Deadline(self._clock.monotonic_s(), limit_s)
                 draft.attempts = 1
-            return self._fetch(request, draft, draft.deadline, place)
+            try:
+                return self._fetch(request, draft, draft.deadline, place)
+            except FetchError as error:
+                # Nothing was sent, unless by an earlier hop or attempt.
+                if error.kind is ErrorKind.ADDRESS_DENIED and is_first and draft.attempts == 1:
+                    draft.attempts = 0
+                raise
 
     def _fetch(self, request: Request | Hop, draft: _Draft, deadline: Deadline, place: Place) -> Page:
         """Try until an answer stands. Raises the last attempt's FetchError when no response came."""
