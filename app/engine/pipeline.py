@@ -164,7 +164,8 @@ class Pipeline:
             page = failure = None
             began_s = self._clock.wall_s()
             try:
-                page = self._session.fetch_hop(request, timeout_s=deadline.remaining_s(self._clock.monotonic_s()))
+                left_s = deadline.remaining_s(self._clock.monotonic_s())
+                page = self._session.fetch_hop(request, timeout_s=left_s, limit_s=deadline.limit_s)
             except FetchError as error:
                 failure = error
                 place.failed(error)

@@ -163,7 +163,8 @@ def test_import_paths_where_they_are_trusted() -> None:
         ("tests.support.stages:missing", "has no 'missing'"),
         ("tests.support.stages:NUMBER", "not to a function"),
         ("tests.support.nowhere:x", "can't be imported: ModuleNotFoundError"),
-        ("tests.support.stages:", "has no ''"),
+        ("tests.support.stages:", "stage 'tests.support.stages:' names no function; write module:function"),
+        (":words", "stage ':words' names no module; write module:function"),
     ],
 )
 def test_import_paths_that_lead_nowhere(path: str, message: str) -> None:
