@@ -188,7 +188,7 @@ def test_requests_are_sent_as_they_were_asked_for(origin: Origin, tmp_path: Path
     )
     source = write_list(tmp_path / "in.jsonl", [line])
     # Of those of one name, whatever its case, the last one counts.
-    given = ["x-both: shared", "X-SHARED: 0", "x-shared: 1", "X-Shared: 2"]
+    given = ["x-both: shared", "X-Shared: 0", "x-shared: 1", "X-Shared: 2"]
     options = [word for header in given for word in ("--header", header)]
     run_batch(source, "-o", tmp_path / "out.jsonl", "--stage", "json", *options)
     echo = records(tmp_path / "out.jsonl")[0]["stages"]["json"]
