@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +17,8 @@ from app.model.outcome import ErrorKind
 from app.model.request import Request
 from tests.support.curl_on_hub import curl_session, get, nothing_left
 from tests.support.origin import Origin, body_of
-from tests.support.processes import HANG_GUARD_S
+from tests.support.processes import HANG_GUARD_S, wait_until
+from tests.support.raw_origin import RawOrigin, Script
 
 _INNOCENT = "/ok/10"
 
@@ -62,6 +66,32 @@ def test_the_new_connection_serves_again(origin: Origin, transport: CurlTranspor
     session = Session()
     assert [session.fetch(url).content for _ in range(3)] == [body_of(10)] * 3
     assert origin.counts().connections == 2
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_what_has_come_before_a_request_is_not_its_answer(
+    raw: RawOrigin, transport: CurlTransport, monkeypatch: pytest.MonkeyPatch, is_apart: bool
+) -> None:
+    """Even if it looks like one: a connection on which something lies unread is not used again."""
+    descriptors: list[int] = []
+    opened = transport.hub_curl.opened
+    monkeypatch.setattr(transport.hub_curl, "opened", lambda number: descriptors.append(number) or opened(number))
+    head, body = b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse"
+    url = raw.serve(Script((head, body) if is_apart else (head + body,), "keep"))
+    assert get(transport, url) == b""
+    if is_apart:
+        wait_until(lambda: _is_seen(descriptors[0], len(body)), "the body has come")
+    assert get(transport, f"{raw.base}/ok") == b"ok"
+    assert (raw.connections, raw.requests["ok"]) == (2, 1)
+    nothing_left(transport)
+
+
+def _is_seen(descriptor: int, size_bytes: int) -> bool:
+    """Whether so much lies unread there, or it was closed already, since all had come before the answer was over."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder) == size_bytes
+    except OSError:
+        return True
 
 
 @pytest.mark.parametrize("has_body", [False, True])
