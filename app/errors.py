@@ -3,7 +3,7 @@
     PercoreError
     |-- UsageError            the person who called us can mend it: options, settings, input files (exit 2, HTTP 400)
     |   |-- SettingsError     a PERCORE_* variable is out of range or can't be read
-    |   |-- UnknownStage      a stage name or import path that leads nowhere
+    |   |-- UnknownStage      a stage name or import path that leads nowhere, or an argument that the stage refuses
     |   `-- InvalidRequest    a request (an input line, a JSON object) that can't be understood
     |-- BrokenInput           an input file can't be read on from here: it is damaged, or breaks off
     |-- FetchError            one request failed on the network; carries the outcome's ErrorKind
@@ -35,7 +35,7 @@ class SettingsError(UsageError):
 
 
 class UnknownStage(UsageError):
-    """No stage of that name, or no such `module:function`."""
+    """No stage of that name, no such `module:function`, or one that refuses its argument."""
 
 
 class InvalidRequest(UsageError):

@@ -144,15 +144,16 @@ def _list_stages(context: click.Context, option: click.Parameter, is_given: bool
 
 
 def _headers(given: Sequence[str]) -> dict[str, str]:
-    headers = {}
+    """One of each name, whatever its case: the last one, as with any other option that is given again."""
+    headers: dict[str, tuple[str, str]] = {}
     for header in given:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
             raise UsageError(f"--header {header!r}: write it as NAME:VALUE")
         if not header.isascii():
             raise UsageError(f"--header {header!r}: only ASCII can be sent")
-        headers[name.strip()] = value.strip()
-    return headers
+        headers[name.strip().lower()] = (name.strip(), value.strip())
+    return dict(headers.values())
 
 
 _DEFAULTS = Settings()

@@ -45,9 +45,9 @@ def _check_type(request: falcon.Request) -> None:
     a declared JSON makes the browser ask first, and we never allow it."""
     declared = (request.content_type or "").partition(";")[0].strip().lower()
     if declared != "application/json":
+        found = f"not as {declared}" if declared else "and has no type"
         raise Problem(
-            ProblemKind.UNSUPPORTED_MEDIA_TYPE,
-            f"the body must come as `Content-Type: application/json`, not {declared or 'without a type'}",
+            ProblemKind.UNSUPPORTED_MEDIA_TYPE, f"the body must come as `Content-Type: application/json`, {found}"
         )
     coding = (request.get_header("Content-Encoding") or "identity").strip().lower()
     if coding != "identity":

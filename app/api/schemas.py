@@ -149,7 +149,7 @@ def _bounded(entry: Entry, max_timeout_s: float) -> Entry:
     if not isinstance(request, Request) or (request.timeout_s or 0) <= max_timeout_s:
         return entry
     failure = Failure(ErrorKind.INVALID_REQUEST, _over("timeout_s", request.timeout_s, max_timeout_s))
-    return Entry(entry.index, failure, entry.url)
+    return Entry(entry.index, failure, entry.url, entry.given_id, entry.given_meta)
 
 
 def _over(name: str, given: float | None, limit: float) -> str:

@@ -159,6 +159,7 @@ class Pipeline:
         with self._slots.hold(origin, crawl_delay_s) as place:
             now_s = place.entered_s
             began_s = draft.began_s
+            is_first_hop = began_s is None
             if began_s is None:
                 began_s = draft.began_s = now_s
                 draft.attempts = 1
@@ -167,7 +168,7 @@ class Pipeline:
                 failure = None
                 wall_s = self._clock.wall_s()
                 try:
-                    page = self._session.fetch_hop(request, timeout_s=ends_s - now_s)
+                    page = self._session.fetch_hop(request, timeout_s=ends_s - now_s, limit_s=limit_s)
                 except FetchError as error:
                     failure = error
                     place.failed(error)
@@ -183,6 +184,8 @@ class Pipeline:
                     attempt = Attempt(draft.attempts, request.method, ErrorKind.HTTP_STATUS, status, retry_after_s)
                 if not self._may_try_again(attempt, ends_s, place):
                     if failure is not None:
+                        if failure.kind is ErrorKind.ADDRESS_DENIED and is_first_hop and draft.attempts == 1:
+                            draft.attempts = 0  # nothing was sent
                         raise failure
                     return page
                 draft.attempts += 1
@@ -242,7 +245,7 @@ class _Draft(msgspec.Struct, gc=False):
         named = entry if isinstance(request, Failure) else request
         outcome = Outcome(
             index=entry.index,
-            id=named.id,
+            id=named.id if named.id is not None else msgspec.UNSET,
             url=entry.url,
             ok=self.failure is None,
             status=page.status_code if page is not None else None,

@@ -32,6 +32,9 @@ _E_QUIC_CONNECT_ERROR = 96
 _E_PROXY = 97
 _E_TOO_LARGE = 100
 
+# What came in place of a status line is none: the first on a connection that may be HTTP/0.9, the second on any other.
+NO_HTTP = frozenset({pycurl.E_UNSUPPORTED_PROTOCOL, _E_WEIRD_SERVER_REPLY})
+
 _KINDS: dict[int, ErrorKind] = {
     # HTTP/0.9 is what everything without a status line looks like.
     pycurl.E_UNSUPPORTED_PROTOCOL: ErrorKind.BAD_RESPONSE,

@@ -157,7 +157,7 @@ class CurlTransport:
             may_share=profile.http != "1.1" and self._may_share(url, host, port),
         )
         transfer.run(read_timeout_s)
-        if transfer.code and transfer.met_only_dead():
+        if transfer.code and transfer.met_bad_reuse():
             gone_s = name_s + transfer.curl.getinfo(pycurl.TOTAL_TIME)
             transfer.run_afresh(read_timeout_s, 0 if timeout_s is None else _left_ms(timeout_s, gone_s))
         if telling is not None and (not transfer.code or transfer.is_connected()):

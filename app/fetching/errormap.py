@@ -91,10 +91,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _message(error: BaseException) -> str:
     """One line, without the addresses of objects that urllib3 puts into its texts."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(_text(error).split()) or type(error).__name__
     if text.startswith("<") and ">: " in text:
         text = text.partition(">: ")[2]
     # The last two are those of app.fetching.dialing.
     if text.startswith(("HTTPConnection(", "HTTPSConnection(", "Plain(", "Secure(")) and "): " in text:
         text = text.partition("): ")[2]
     return text[:500]
+
+
+def _text(error: BaseException) -> str:
+    """As str() gives it, but of several arguments their texts, and no Python tuple."""
+    parts = error.args
+    if len(parts) == 1 and isinstance(parts[0], BaseException):
+        return _text(parts[0])
+    if len(parts) > 1 and type(error).__str__ is BaseException.__str__:
+        return " ".join(_text(part) if isinstance(part, BaseException) else str(part) for part in parts)
+    return str(error)

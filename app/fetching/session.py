@@ -131,9 +131,11 @@ class Session(requests.Session):
             raise
         return page
 
-    def fetch_hop(self, request: Request | Hop, *, timeout_s: float) -> Page:
+    def fetch_hop(self, request: Request | Hop, *, timeout_s: float, limit_s: float | None = None) -> Page:
         """One hop of a fetch: as `fetch`, but a redirect is an answer too. Where it leads, `next_hop` says, and
         `fetch_hop` takes. Yields to the hub.
+
+        limit_s  of the whole fetch, of which `timeout_s` are left; None if there was nothing before
         """
         try:
             if isinstance(request, Hop):
@@ -141,7 +143,7 @@ class Session(requests.Session):
             return self._fetcher.hop(request, timeout_s)
         except FetchError as error:
             if error.kind is ErrorKind.TIMEOUT:
-                raise out_of_time(timeout_s) from error
+                raise out_of_time(limit_s or timeout_s) from error
             raise
 
     def next_hop(self, page: Page) -> Hop | None:

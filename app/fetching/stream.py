@@ -67,7 +67,7 @@ class Stream(Transfer):
             self._sent_all = False
             self.curl.setopt(pycurl.INFILESIZE_LARGE, -1 if length_bytes is None else length_bytes)
         self._start(chunks)
-        if chunks is None and self.met_only_dead():
+        if chunks is None and self.met_bad_reuse():
             self.clear_answer()
             self._block_begin = 0
             self._set_fresh(True)

@@ -16,6 +16,7 @@ import pycurl
 from gevent import getcurrent
 from greenlet import greenlet
 
+from app.fetching.curl_errors import NO_HTTP
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
 from app.model.timing import Timing
@@ -146,10 +147,16 @@ class Transfer:
             if self.code is None:
                 self.stop()
 
-    def met_only_dead(self) -> bool:
-        """Whether it ended because one reused connection after the other was dead, and libcurl, which takes the next
-        idle one and not a new one, gave up (CONN_MAX_RETRIES). Only what may be repeated ends so.
+    def met_bad_reuse(self) -> bool:
+        """Whether it ended for what a reused connection had been through, and may be repeated on a new one.
+
+        Either one after the other was dead, and libcurl, which takes the next idle one and not a new one, gave up
+        (CONN_MAX_RETRIES): only what may be repeated ends so. Or what came first is no HTTP, as when an earlier answer
+        had more behind it than it may have.
         """
+        if self.code in NO_HTTP:
+            is_repeatable = self._shape[0] in IDEMPOTENT_METHODS
+            return is_repeatable and not self.head and not self.curl.getinfo(pycurl.NUM_CONNECTS)
         return self.code == pycurl.E_SEND_ERROR and self.message.startswith("Connection died")
 
     def run_afresh(self, read_timeout_s: float | None, timeout_ms: int) -> None:

@@ -176,5 +176,5 @@ def too_large(limit_bytes: int) -> FetchError:
 
 
 def out_of_time(timeout_s: float) -> FetchError:
-    """What a passed deadline is."""
-    return FetchError(ErrorKind.TIMEOUT, f"no whole answer within {timeout_s:g} s")
+    """What a passed deadline is. timeout_s: of the whole fetch."""
+    return FetchError(ErrorKind.TIMEOUT, f"no whole answer within {round(timeout_s, 3):g} s")

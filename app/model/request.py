@@ -25,7 +25,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     url        absolute; `app.policy.urls.origin_of` says whether it can be fetched
     body       text, sent as UTF-8
     timeout_s  deadline of the whole fetch; None takes the job's
-    id, meta   the user's own, carried through to the record untouched
+    id, meta   the user's own, carried through to the record untouched; an id of null is none, as exporters write it
     """
 
     url: str
@@ -33,7 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     headers: dict[str, str] = {}
     body: str | None = None
     timeout_s: TimeoutSeconds | None = None
-    id: str | int | UnsetType = UNSET
+    id: str | int | UnsetType | None = UNSET
     meta: Any | UnsetType = UNSET
 
 
@@ -69,14 +69,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     index: int
     request: Request | StoredResponse | Failure
     url: str
-    id: str | int | UnsetType = UNSET
+    id: str | int | UnsetType | None = UNSET
     meta: Any | UnsetType = UNSET
     origin: Origin | None = None
 
     @property
     def given_id(self) -> str | int | UnsetType:
         """The user's id for the record."""
-        return self.id if isinstance(self.request, Failure) else self.request.id
+        given = self.id if isinstance(self.request, Failure) else self.request.id
+        return UNSET if given is None else given
 
     @property
     def given_meta(self) -> Any | UnsetType:

@@ -1,8 +1,8 @@
 """Whether a failed attempt is repeated, and after how long. Pure: chance and time are handed in.
 
 The law: repeat only what is safe to repeat (idempotent methods, or a failure before anything was sent), only
-what may go better next time, at most `retries` times, and never over the deadline. Behind a redirect something was
-sent, whatever the failure: the first origin has seen the request. The pause is drawn with
+what may go better next time, at most `retries` times, and never over the deadline. Each hop is asked about by itself:
+where a redirect led, only that request is repeated, and what was sent before it does not count. The pause is drawn with
 full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): uniformly from
 0 to min(cap, base * 2**n), so that requests that failed together do not come back together. A server that
 says Retry-After (RFC 9110 section 10.2.3) is obeyed, plus a little jitter for the same reason.

@@ -92,7 +92,10 @@ class CapturePart:
         while (head := os.pread(self._descriptor, _HEAD.size, offset)) and len(head) == _HEAD.size:
             mark, identifier, length, checksum = _HEAD.unpack(head)
             begin = offset + _HEAD.size
-            if mark != _MARK or begin + length > size_bytes or _checksum(self._descriptor, begin, length) != checksum:
+            # No capture is empty: a torn head that goes on in zeros would say so, and that of nothing the sum is 0.
+            if mark != _MARK or not length or begin + length > size_bytes:
+                break
+            if _checksum(self._descriptor, begin, length) != checksum:
                 break
             self._places[UUID(bytes=identifier)] = (begin, length)
             offset = begin + length

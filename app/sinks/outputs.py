@@ -8,10 +8,12 @@ needs the pages themselves (a WARC, bodies) is stored while they are here: `Page
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Literal
+from uuid import uuid4
 
 import msgspec
 
@@ -186,6 +188,12 @@ def _kind_of(name: str) -> Kind | None:
 def _write_warc(shards: Iterable[Path], out: BinaryIO) -> None:
     # Each is a whole WARC, so all of them together are one (ISO 28500, annex D: one gzip member per record).
     write_plain((warc_path(shard) for shard in shards), out)
+    if not out.tell():
+        # Only now: it takes half of what fetches along, and hardly any batch is empty.
+        from app.sinks.warc import warcinfo
+
+        # Nothing at all would be no gzip file.
+        out.write(warcinfo(uuid4(), time.time()))
 
 
 def _write_parquet(shards: Iterable[Path], out: BinaryIO) -> None:

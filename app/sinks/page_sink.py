@@ -19,7 +19,6 @@ from app.errors import OutputError
 from app.fetching.curl_transport import CurlTransport
 from app.fetching.exchanges import exchanges_of
 from app.fetching.page import Page
-from app.fetching.session import USER_AGENT
 from app.files.reasons import reason_of
 from app.sinks.body_store import BodyStore
 from app.sinks.capture_part import CapturePart
@@ -128,7 +127,7 @@ class PageSink:
         if self._bodies is not None:
             self._bodies.flush()
         if self._captures is not None:
-            beginning = warcinfo(self._new_id(), self._wall_s(), [("software", USER_AGENT)])
+            beginning = warcinfo(self._new_id(), self._wall_s())
             identifiers = [UUID(warc_id) for warc_id in warc_ids]
             self._captures.finish(beginning, identifiers, self._final)
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.fetching.exchanges import Exchange
+from app.fetching.session import USER_AGENT
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -71,10 +72,10 @@ def capture(
     return b"".join(members)
 
 
-def warcinfo(record_id: UUID, now_s: float, about: Fields) -> bytes:
+def warcinfo(record_id: UUID, now_s: float) -> bytes:
     """What begins a WARC, as a gzip member: who wrote it, and how."""
     fields = [
-        *about,
+        ("software", USER_AGENT),
         ("format", "WARC File Format 1.1"),
         ("conformsTo", "http://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/"),
     ]

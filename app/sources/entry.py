@@ -102,7 +102,7 @@ class _Salvage(msgspec.Struct, frozen=True):
     """What can be told of a line that is no request."""
 
     url: str
-    id: str | int | UnsetType = UNSET
+    id: str | int | UnsetType | None = UNSET
     meta: Any | UnsetType = UNSET
 
 

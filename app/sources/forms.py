@@ -32,11 +32,6 @@ class Unreadable(msgspec.Struct, frozen=True, array_like=True):
     url: str
 
 
-def url_line(line: bytes) -> bytes:
-    """A line of the bare form."""
-    return URL + line
-
-
 def json_line(line: bytes) -> bytes:
     """A line that is a JSON request object, or should be one."""
     return JSON + line

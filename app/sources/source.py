@@ -14,7 +14,7 @@ import msgspec
 
 from app.errors import UsageError
 from app.sources.csv import read_csv, read_tsv
-from app.sources.forms import JSON, TAGGED, URL
+from app.sources.forms import JSON, URL
 from app.sources.lines import read_lines
 from app.sources.sitemap import read_sitemap
 
@@ -55,11 +55,6 @@ class Source(msgspec.Struct, frozen=True):
 
     format: Format
     url_column: str = "url"
-
-    @property
-    def entry_form(self) -> str:
-        """The form that `app.sources.entry.parse_entry` is to expect of each line."""
-        return TAGGED
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
         """The lines of `stream` (app.sources.forms). Blocks as the stream does.

@@ -20,8 +20,17 @@ from app.stages.nesting import check_nesting
 def text_of(page: Page) -> str:
     """The body as text, in the encoding that a browser would choose."""
     if "text" not in page.memo:
-        page.memo["text"] = _decode(page)
+        page.memo["encoding"], page.memo["text"] = _decode(page)
     return cast(str, page.memo["text"])
+
+
+def encoding_of(page: Page) -> str:
+    """The encoding of `text_of`, by Python's name; for UTF-16, in which nothing is sent, UTF-8 (WHATWG Encoding,
+    "get an output encoding").
+    """
+    text_of(page)
+    encoding = cast(str, page.memo["encoding"])
+    return "utf-8" if encoding.startswith("utf-16") else encoding
 
 
 def tree_of(page: Page) -> LexborHTMLParser:
@@ -40,12 +49,14 @@ def base_url_of(page: Page) -> str:
     return get_base_url(text_of(page), page.url or "")
 
 
-def _decode(page: Page) -> str:
+def _decode(page: Page) -> tuple[str, str]:
+    """The encoding, and the text."""
     try:
-        return html_to_unicode(page.headers.get("Content-Type"), page.body, auto_detect_fun=_guess_encoding)[1]
+        return html_to_unicode(page.headers.get("Content-Type"), page.body, auto_detect_fun=_guess_encoding)
     except (LookupError, UnicodeError):
         # Python knows codecs that are no text encodings ("hex", "idna"), and a server may name one.
-        return page.body.decode(_guess_encoding(page.body), "replace")
+        encoding = _guess_encoding(page.body)
+        return encoding, page.body.decode(encoding, "replace")
 
 
 def _guess_encoding(body: bytes) -> str:

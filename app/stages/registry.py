@@ -74,8 +74,11 @@ def _find(name: str, import_paths: bool) -> Stage:
     if name in _BUILT_IN or points:
         found = _FOUND[name] = _registered(name, points)
         return found
-    if import_paths and ":" in name:
-        return _as_stage(name.partition(":")[2], _load(name, lambda: target_of(name)))
+    module, colon, function = name.partition(":")
+    if import_paths and colon:
+        if not module or not function:
+            raise UnknownStage(f"stage {name!r} names no {'function' if module else 'module'}; write module:function")
+        return _as_stage(function, _load(name, lambda: target_of(name)))
     hint = ", or module:function" if import_paths else ""
     raise UnknownStage(f"no stage {name!r}; there are {', '.join(names())}{hint}")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,13 @@ def origin() -> Iterator[Origin]:
         yield running
 
 
-def kinds(service_folder: Path, urls: list[str], **settings: str) -> list[str]:
+def fetched(service_folder: Path, urls: list[str], **settings: str) -> list[dict[str, Any]]:
     with fetch_service(service_folder, **settings) as service, service.connection() as connection:
-        found = sorted(fetch(connection, {"requests": urls}), key=lambda record: record["index"])
+        return sorted(fetch(connection, {"requests": urls}), key=lambda record: record["index"])
+
+
+def kinds(service_folder: Path, urls: list[str], **settings: str) -> list[str]:
+    found = fetched(service_folder, urls, **settings)
     return [record["error"]["kind"] if record["error"] else "ok" for record in found]
 
 
@@ -53,6 +58,16 @@ def test_each_hop_is_decided_anew(origin: Origin, tmp_path: Path) -> None:
     before = origin.counts().requests.get("/ok", 0)
     assert kinds(tmp_path, [hop, inside], ALLOW_PRIVATE="127.0.0.1") == ["address_denied", "address_denied"]
     assert origin.counts().requests.get("/ok", 0) == before
+
+
+@pytest.mark.parametrize("transport", ["curl", "requests"])
+def test_what_is_denied_is_no_attempt(origin: Origin, tmp_path: Path, transport: str) -> None:
+    base, inside = f"http://127.0.0.1:{origin.port}", f"http://127.0.0.2:{origin.port}/ok"
+    urls = [inside, "http://127.0.0.1:1/", f"{base}/redirect-to?url={inside}", f"{base}/ok"]
+    settings = {"ALLOW_PRIVATE": "127.0.0.1", "ALLOW_PORTS": str(origin.port), "TRANSPORT": transport}
+    found = fetched(tmp_path, urls, **settings)
+    assert [record["error"] and record["error"]["kind"] for record in found] == ["address_denied"] * 3 + [None]
+    assert [record["attempts"] for record in found] == [0, 0, 1, 1], "the first hop of the third was sent"
 
 
 def test_a_batch_can_be_held_to_it_too(origin: Origin, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from pathlib import Path
 
 from app.api.body import MAX_CALL_BYTES
 from app.api.problems import STATUS_AND_TITLE
+from app.fetching import CurlAdapter, Session
 from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Outcome
 from app.model.request import Request
@@ -40,6 +43,21 @@ def test_every_problem_kind_is_listed_with_its_status() -> None:
 def test_every_field_of_a_request_and_every_option_is_listed() -> None:
     assert [row[0] for row in rows("http.md", "A request object")] == list(Request.__struct_fields__)
     assert [row[0] for row in rows("http.md", "Options")] == list(FetchOptions.__struct_fields__)
+
+
+def test_every_parameter_of_the_adapter_and_the_session_is_listed() -> None:
+    adapter = inspect.signature(CurlAdapter).parameters
+    heading = f"CurlAdapter({', '.join(_as_called(one) for one in adapter.values())})"
+    assert [row[0] for row in rows("python.md", heading)] == list(adapter)
+    text = (REFERENCE / "python.md").read_text(encoding="utf-8")
+    listed = text.partition("\n## Session(...)\n")[2].partition("Its\n`User-Agent`")[0]
+    for name in inspect.signature(Session).parameters:
+        assert f"`{name}`" in listed, name
+
+
+def _as_called(parameter: inspect.Parameter) -> str:
+    default = parameter.default
+    return f"{parameter.name}={json.dumps(default) if isinstance(default, str) else default}"
 
 
 def test_the_page_knows_the_limit_of_a_body() -> None:

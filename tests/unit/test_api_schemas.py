@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from app.api.problems import Problem, ProblemKind
 from app.api.schemas import Call, parse_call
@@ -52,6 +53,17 @@ def test_a_faulty_element_is_its_own_failure_only() -> None:
     bad = ErrorKind.INVALID_REQUEST
     assert kinds == [bad, None, bad, bad, ErrorKind.UNSUPPORTED_SCHEME]
     assert [entry.url for entry in entries] == ["1", "http://a/", "http://b/", '{"x": 1}', "ftp://c/"]
+
+
+def test_a_faulty_element_keeps_the_callers_own_fields() -> None:
+    own = {"url": "http://a/", "id": 7, "meta": {"a": 1}}
+    late, broken, null = parse(
+        {"requests": [own | {"timeout_s": 21}, own | {"colour": "red"}, own | {"timeout_s": 21, "id": None}]}
+    ).entries()
+    for entry in (late, broken):
+        assert isinstance(entry.request, Failure)
+        assert (entry.given_id, entry.given_meta) == (7, {"a": 1})
+    assert null.given_id is UNSET
 
 
 def test_what_the_call_leaves_open_comes_from_the_settings() -> None:

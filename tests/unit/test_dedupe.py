@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.errors import OutputError
 from app.sources import dedupe
 from app.sources.dedupe import Unique, request_key
-from app.sources.forms import json_line, unreadable_line, url_line
+from app.sources.forms import URL, json_line, unreadable_line
 
 
 def kept(folder: Path, lines: list[bytes]) -> list[int]:
@@ -26,12 +26,12 @@ def kept(folder: Path, lines: list[bytes]) -> list[int]:
 
 def test_the_first_of_the_same_stays(tmp_path: Path) -> None:
     lines = [
-        url_line(b"http://a/"),
-        url_line(b" HTTP://A:80/#x \r"),
+        URL + b"http://a/",
+        URL + b" HTTP://A:80/#x \r",
         json_line(b'{"url":"http://a/","id":5,"meta":{"x":1},"timeout_s":3}'),
         json_line(b'{"url":"http://a/","method":"get","headers":{}}'),
-        url_line(b"http://b/"),
-        url_line(b"http://a"),
+        URL + b"http://b/",
+        URL + b"http://a",
     ]
     assert kept(tmp_path, lines) == [0, 4]
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
@@ -51,20 +51,20 @@ def test_requests_that_differ_in_what_is_sent_are_different(tmp_path: Path) -> N
 
 
 def test_what_is_no_request_is_never_dropped(tmp_path: Path) -> None:
-    lines = [b"", url_line(b""), url_line(b"# note"), json_line(b"{"), json_line(b"{}"), unreadable_line("x"), b"sx"]
+    lines = [b"", URL + b"", URL + b"# note", json_line(b"{"), json_line(b"{}"), unreadable_line("x"), b"sx"]
     assert kept(tmp_path, lines * 2) == list(range(14))
 
 
 def test_what_an_earlier_run_saw_does_not_count(tmp_path: Path) -> None:
-    stopped = iter(Unique([url_line(b"http://a/"), url_line(b"http://b/")], tmp_path))
+    stopped = iter(Unique([URL + b"http://a/", URL + b"http://b/"], tmp_path))
     next(stopped)
-    assert kept(tmp_path, [url_line(b"http://a/")]) == [0]
+    assert kept(tmp_path, [URL + b"http://a/"]) == [0]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.integers(0, 30)))
 def test_as_a_set_in_memory_would(tmp_path: Path, numbers: list[int]) -> None:
-    lines = [url_line(b"http://a/%d" % number) for number in numbers]
+    lines = [URL + b"http://a/%d" % number for number in numbers]
     assert kept(tmp_path, lines) == [n for n, line in enumerate(lines) if line not in lines[:n]]
 
 
@@ -84,10 +84,10 @@ def test_two_with_the_same_key_are_both_kept(tmp_path: Path, monkeypatch: pytest
             return bytes(8) + self._data[-4:]
 
     monkeypatch.setattr(dedupe, "blake2b", SameKey)
-    lines = [url_line(b"http://a/1111"), url_line(b"http://a/2222"), url_line(b"http://a/1111")]
+    lines = [URL + b"http://a/1111", URL + b"http://a/2222", URL + b"http://a/1111"]
     assert kept(tmp_path, lines) == [0, 1]
 
 
 def test_no_room_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="which requests were seen"):
-        list(Unique([url_line(b"http://a/")], tmp_path / "none"))
+        list(Unique([URL + b"http://a/"], tmp_path / "none"))

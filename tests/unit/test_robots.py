@@ -35,7 +35,7 @@ class FakeSession:
         self.gate = Event()
         self.gate.set()
 
-    def fetch(self, request: Request, *, timeout_s: float) -> object:
+    def fetch(self, request: Request, *, timeout_s: float, limit_s: float | None = None) -> object:
         self.fetched.append(request.url)
         self.gate.wait()
         answer = self.answers.get(request.url, (404, ""))

@@ -84,8 +84,9 @@ def test_what_cannot_be_opened_is_one_error(tmp_path: Path) -> None:
         JsonlPart(tmp_path / "missing" / "part")
 
 
-def test_what_has_no_records_is_not_counted(tmp_path: Path) -> None:
-    (tmp_path / "numbers").write_text("1\n2\n")
-    assert count_kinds(tmp_path / "numbers") is None
+def test_a_file_without_records_has_no_counts(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1\n2\n")
+    assert count_kinds(tmp_path / "a") is None
+    assert count_kinds(tmp_path / "missing") is None
     with pytest.raises(OutputError, match="can't read"):
         count_kinds(tmp_path)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from hypothesis import given, settings
+from warcio.archiveiterator import ArchiveIterator
 
 from app.errors import OutputError, UsageError
 from app.model.outcome import Outcome
@@ -123,7 +124,11 @@ def test_records_of_any_shape_survive(tmp_path_factory: pytest.TempPathFactory, 
 def test_an_output_of_nothing(tmp_path: Path, name: str) -> None:
     spec = OutputSpec.parse(f"{tmp_path}/{name}")
     assemble(spec, [], tmp_path)
-    assert read(spec.path) in (b"", b"[]")
+    if name == "out.warc.gz":
+        with open(spec.path, "rb") as file:
+            assert [record.rec_type for record in ArchiveIterator(file, check_digests="raise")] == ["warcinfo"]
+    else:
+        assert read(spec.path) in (b"", b"[]")
 
 
 @pytest.mark.parametrize("replace", [False, True])

@@ -87,7 +87,7 @@ def test_any_exchange_is_read_back_by_two_readers(
     body: bytes, request: bytes, hops: int, url: str, is_coded: bool, began_s: float
 ) -> None:
     exchange = Exchange(url, request, HEAD, body, "HTTP/1.1", began_s, is_coded)
-    data = warcinfo(uuid4(), 0.0, [("software", "x")]) + capture([exchange] * hops, 3, uuid4(), uuid4, 0.0)
+    data = warcinfo(uuid4(), 0.0) + capture([exchange] * hops, 3, uuid4(), uuid4, 0.0)
     records = records_of(data)
     assert [record["WARC-Type"] for record, _ in records].count("response") == hops
     for record, block in records[1:]:

@@ -15,13 +15,14 @@ from app.model.outcome import ErrorKind, Failure
 from app.model.request import Entry, Request
 from app.sources import lines as lines_module
 from app.sources.entry import is_entry, parse_entry
+from app.sources.forms import TAGGED
 from app.sources.lines import read_lines
 from app.sources.source import Source, format_of
 
 
 def read(format_: str, data: bytes, **options: str) -> list[Entry]:
     source = msgspec.convert({"format": format_, **options}, Source)
-    entries = (parse_entry(i, line, source.entry_form) for i, line in enumerate(source.lines(io.BytesIO(data))))
+    entries = (parse_entry(i, line, TAGGED) for i, line in enumerate(source.lines(io.BytesIO(data))))
     return [entry for entry in entries if entry is not None]
 
 
@@ -97,6 +98,16 @@ def test_request_objects() -> None:
     bare = request_of(only("jsonl", b'{"url":"http://a/"}'))
     assert bare.id is UNSET
     assert bare.meta is UNSET
+
+
+def test_null_is_no_id_and_no_body_and_no_deadline() -> None:
+    """As exporters write what a row does not have."""
+    entry = only("jsonl", b'{"url":"http://a/","id":null,"body":null,"timeout_s":null,"meta":null}\n')
+    assert isinstance(entry.request, Request)
+    assert (entry.given_id, entry.given_meta) == (UNSET, None)
+    bad = only("jsonl", b'{"url":"http://a b/","id":null,"meta":7}\n')
+    assert isinstance(bad.request, Failure)
+    assert (bad.url, bad.given_id, bad.given_meta) == ("http://a b/", UNSET, 7)
 
 
 @pytest.mark.parametrize(

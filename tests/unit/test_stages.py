@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 
 import msgspec
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import UnknownStage
+from app.model.request import Request
+from app.sources.entry import parse_entry
 from app.stages.language import language
 from app.stages.links import links
 from app.stages.markup import text_of
@@ -56,6 +59,50 @@ def test_links_are_absolute_unique_and_in_order() -> None:
         "http://site.example/dir/page.html?q=1",
         "http://site.example/dir/page.html",
     ]
+
+
+@pytest.mark.parametrize(
+    ("href", "expected"),
+    [
+        ("HTTP://B.example/X", "http://b.example/X"),
+        ("HttpS://b.example", "https://b.example"),
+        ("//c/d e", "https://c/d%20e"),
+        ("/d e?f g#h i", "https://site.example/d%20e?f%20g"),
+        ('/"<>`{}^', "https://site.example/%22%3C%3E%60%7B%7D%5E"),
+        ("/a\tb\nc", "https://site.example/abc"),
+        ("/%zz%20%E9|[x]?y[]='z'", "https://site.example/%zz%20%E9|[x]?y[]='z'"),
+        ("/é?é", "https://site.example/%C3%A9?%C3%A9"),
+        ("//münchen.example/", "https://xn--mnchen-3ya.example/"),
+        ("//[::1]:8080/a b", "https://[::1]:8080/a%20b"),
+    ],
+)
+def test_links_are_written_as_the_url_standard_says(href: str, expected: str) -> None:
+    page = make_page(f"<a href='{html.escape(href)}'>x</a>", url="https://site.example/")
+    assert links(page) == [expected]
+    entry = parse_entry(0, expected.encode(), "url")
+    assert entry is not None
+    assert isinstance(entry.request, Request), "a batch takes it"
+
+
+@pytest.mark.parametrize(
+    "href", ["https:///x", "//a b/x", "http://a:99999/x y", f"//{'a' * 70}.example/", "FTP://a/", "http://[bad"]
+)
+def test_links_that_are_no_urls_are_left_out(href: str) -> None:
+    assert links(make_page(f'<a href="{href}">x</a><a href="/y">y</a>')) == ["http://site.example/y"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("windows-1251", ["/%D0%B6?%E6", "/?%E2%9C%93"]),
+        ("utf-8", ["/%D0%B6?%D0%B6", "/?%E2%9C%93"]),
+        ("utf-16", ["/%D0%B6?%D0%B6", "/?%E2%9C%93"]),
+    ],
+)
+def test_links_have_their_query_in_the_pages_encoding(encoding: str, expected: list[str]) -> None:
+    body = '<a href="/ж?ж">x</a><a href="/?&#10003;">y</a>'.encode(encoding)
+    page = make_page(body, content_type=f"text/html; charset={encoding}")
+    assert links(page) == [f"http://site.example{rest}" for rest in expected]
 
 
 def test_links_follow_the_base_element() -> None:
@@ -116,7 +163,8 @@ def test_import_paths_where_they_are_trusted() -> None:
         ("tests.support.stages:missing", "has no 'missing'"),
         ("tests.support.stages:NUMBER", "not to a function"),
         ("tests.support.nowhere:x", "can't be imported: ModuleNotFoundError"),
-        ("tests.support.stages:", "has no ''"),
+        ("tests.support.stages:", "stage 'tests.support.stages:' names no function; write module:function"),
+        (":words", "stage ':words' names no module; write module:function"),
     ],
 )
 def test_import_paths_that_lead_nowhere(path: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 
 import pytest
@@ -88,6 +89,18 @@ def test_overlong_sends_more_than_it_says_and_stays_open(origin: Origin) -> None
         assert header(head, "Content-Length") == "1000"
         assert body == body_of(2_000)
         connection.sendall(request("/ok/10", headers=""))
+        assert read_answer(connection)[1] == body_of(10)
+
+
+def test_late_body_comes_before_the_next_answer(origin: Origin) -> None:
+    with closing(connect(origin)) as connection:
+        connection.sendall(request("/late-body/204", headers=""))
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += connection.recv(1)
+        assert received.startswith(b"HTTP/1.1 204 ")
+        connection.sendall(request("/ok/10", headers=""))
+        assert connection.recv(6, socket.MSG_WAITALL) == b"stray\n"
         assert read_answer(connection)[1] == body_of(10)
 
 

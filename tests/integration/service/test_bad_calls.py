@@ -95,6 +95,8 @@ def test_a_bad_call_fetches_nothing(connection: http.client.HTTPConnection, orig
 def test_only_plain_json_is_read(connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
     answer = call(connection, "POST", "/v1/fetch", b'{"url": "http://127.0.0.1:1/"}', headers)
     check_problem(*answer, 415, "unsupported_media_type")
+    if not headers:
+        assert b"`Content-Type: application/json`, and has no type" in answer[2]
 
 
 def test_a_chunked_body_is_read_and_limited(service: Service, origin: Origin) -> None:

@@ -85,6 +85,13 @@ async def overlong(exchange: Exchange) -> None:
     await exchange.send_body(_BODY)
 
 
+@fault("late-body")
+async def late_body(exchange: Exchange, status: int = 304) -> None:
+    """STATUS (204 or 304), which has no body; six bytes of one come all the same with the next answer."""
+    await exchange.send_head(status, [])
+    exchange.send_late(b"stray\n")
+
+
 # --- the head is wrong -------------------------------------------------------------------------------------------
 
 

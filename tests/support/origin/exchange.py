@@ -52,17 +52,23 @@ class Asked:
 class Exchange:
     """What a fault gets: the request, the server's memory, and a connection to write to or to break."""
 
-    def __init__(self, asked: Asked, state: State, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, asked: Asked, state: State, writer: asyncio.StreamWriter, late: bytearray) -> None:
         self.asked = asked
         self.state = state
         self._writer = writer
+        self._late = late
         # A fault whose answer ends only with the connection clears this.
         self.keep_alive = asked.version == "HTTP/1.1" and asked.header("connection").lower() != "close"
 
     async def send(self, data: bytes) -> None:
         """Writes the bytes as they are; waits while the client is slow to take them."""
-        self._writer.write(data)
+        self._writer.write(bytes(self._late) + data)
+        self._late.clear()
         await self._writer.drain()
+
+    def send_late(self, data: bytes) -> None:
+        """Has the bytes go out with the first ones of the connection's next answer."""
+        self._late += data
 
     async def send_head(self, status: int, headers: Headers = ()) -> None:
         await self.send(self._head(status, headers))

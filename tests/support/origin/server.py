@@ -61,13 +61,14 @@ async def start_server(host: str, port: int) -> tuple[asyncio.Server, int]:
 async def _converse(reader: _WatchedReader, writer: asyncio.StreamWriter, state: State) -> None:
     """All exchanges of one connection. It counts as one from its first request that isn't a control one."""
     counted = False
+    late = bytearray()
     try:
         while True:
             asked = parse_head(await reader.readuntil(b"\r\n\r\n"))
             if not counted and not is_control(asked.path):
                 counted = True
                 state.connection_opened()
-            if not await _exchange(asked, reader, writer, state):
+            if not await _exchange(asked, reader, writer, state, late):
                 break
     except (asyncio.IncompleteReadError, OSError):
         pass  # the client left
@@ -84,7 +85,9 @@ async def _converse(reader: _WatchedReader, writer: asyncio.StreamWriter, state:
         writer.close()
 
 
-async def _exchange(asked: Asked, reader: _WatchedReader, writer: asyncio.StreamWriter, state: State) -> bool:
+async def _exchange(
+    asked: Asked, reader: _WatchedReader, writer: asyncio.StreamWriter, state: State, late: bytearray
+) -> bool:
     """Reads one request to its end and answers it; True if the connection can carry another one."""
     counting = (
         contextlib.nullcontext()
@@ -93,7 +96,7 @@ async def _exchange(asked: Asked, reader: _WatchedReader, writer: asyncio.Stream
     )
     with counting:
         body = await read_body(asked, reader, writer)
-        exchange = Exchange(dataclasses.replace(asked, body=body) if body else asked, state, writer)
+        exchange = Exchange(dataclasses.replace(asked, body=body) if body else asked, state, writer, late)
         if reader.gone:
             return False
         reader.busy = asyncio.current_task()
