@@ -58,7 +58,9 @@ class BatchRun:
         self._started_s = time.monotonic()
 
     def run(self) -> int:
-        """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
+        """The exit status. Raises UsageError when nothing was done, another PercoreError when the run can't be
+        ended, what it has recorded being there to be gone on with.
+        """
         with StopSignals() as signals:
             shown = Progress(self._options.progress, self._estimate)
             limit_s = self._options.settings.drain_timeout_s
@@ -92,7 +94,11 @@ class BatchRun:
         supervisor = self._supervisor(self._feed, ledger, signals, shown)
         try:
             summary = self._work(supervisor, beside, self._feed)
-        except UsageError:
+        except UsageError as error:
+            if supervisor.has_begun and self._folder.has_records():
+                # What was right at the beginning has changed since. It costs nothing of what was done by then.
+                self._write_summary(self._summary(supervisor, "stopped"))
+                raise PercoreError(str(error)) from error
             self._folder.discard_if_new()
             raise
         except PercoreError:

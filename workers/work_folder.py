@@ -85,8 +85,14 @@ class WorkFolder:
             self.release()
         return receipt
 
+    def has_records(self) -> bool:
+        """Whether anything is recorded here. Raises OSError."""
+        return any(path.stat().st_size for folder in (PARTS, SHARDS) for path in (self.path / folder).glob("*.jsonl"))
+
     def discard_if_new(self) -> None:
-        """Have `release` leave nothing behind, when it turns out that the job can't be done as it was asked for."""
+        """Have `release` leave nothing behind, when the job can't be done as it was asked for. Not for a run that has
+        fetched something.
+        """
         if self._is_new:
             (self.path / MANIFEST).unlink(missing_ok=True)
 

@@ -1,0 +1,90 @@
+"""What is found wrong once a run has begun, and would have been a mistake in the command before: it ends the run, and
+nothing that is recorded is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.batch import children_of, records, run_batch, running_batch, write_list
+from tests.support.origin import Origin
+from tests.support.processes import wait_until
+
+STAGE = "def size(page):\n    return len(page.content)\n"
+REQUESTS = 24
+
+
+@pytest.fixture
+def folder(origin: Origin, tmp_path: Path) -> Path:
+    """With a list whose second request waits at a gate, another list, and a stage."""
+    paths = ["/gate/held" if n == 1 else f"/ok/{n}" for n in range(REQUESTS - 1)]
+    write_list(tmp_path / "one.txt", map(origin.url, paths))
+    write_list(tmp_path / "two.txt", [origin.url(f"/ok/{REQUESTS - 1}")])
+    (tmp_path / "st.py").write_text(STAGE)
+    return tmp_path
+
+
+ARGUMENTS = ("one.txt", "two.txt", "-o", "out.jsonl", "--stage", "st:size", "--summary", "summary.json")
+# One after the other, so that the second list is not read before the gate is opened.
+ONE_BY_ONE = ("--workers", "1", "--concurrency", "1")
+
+
+def recorded(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in (folder / "out.jsonl.percore" / "shards").glob("*.jsonl"))
+
+
+def assert_goes_on(origin: Origin, folder: Path) -> None:
+    """To its end, and what was recorded is not fetched again."""
+    left = recorded(folder)
+    assert left >= 1
+    assert json.loads((folder / "summary.json").read_bytes())["state"] == "stopped"
+    before = origin.counts().total
+    origin.open("held")
+    status, said = run_batch(*ARGUMENTS, cwd=folder)
+    assert status == 0, said
+    assert origin.counts().total == before + REQUESTS - left
+    assert [record["index"] for record in records(folder / "out.jsonl")] == list(range(REQUESTS))
+    assert not (folder / "out.jsonl.percore").exists()
+
+
+def test_a_stage_that_can_t_be_imported_any_more(origin: Origin, folder: Path) -> None:
+    with running_batch(*ARGUMENTS, *ONE_BY_ONE, cwd=folder) as process:
+        origin.wait_waiting("held")
+        wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        (folder / "st.py").write_text("def size(page:\n")
+        (child,) = children_of(process.pid)
+        os.kill(child, signal.SIGKILL)
+        assert process.wait() == 3
+        assert "stage 'st:size'" in process.stderr
+        assert "what was written is whole, and the same command goes on from there" in process.stderr
+    (folder / "st.py").write_text(STAGE)
+    assert_goes_on(origin, folder)
+
+
+def test_an_input_that_is_not_there_any_more(origin: Origin, folder: Path) -> None:
+    with running_batch(*ARGUMENTS, *ONE_BY_ONE, cwd=folder) as process:
+        origin.wait_waiting("held")
+        wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        (folder / "two.txt").rename(folder / "gone.txt")
+        origin.open("held")
+        assert process.wait() == 3
+        assert "can't read two.txt: No such file or directory; what was written is whole" in process.stderr
+    (folder / "gone.txt").rename(folder / "two.txt")
+    assert_goes_on(origin, folder)
+
+
+def test_nothing_is_left_of_a_run_that_has_recorded_nothing(origin: Origin, folder: Path) -> None:
+    """Though it may have contacted somebody."""
+    write_list(folder / "one.txt", [origin.url("/gate/held")])
+    with running_batch("one.txt", "-o", "new.jsonl", "--stage", "st:size", "--workers", "1", cwd=folder) as process:
+        origin.wait_waiting("held")
+        (folder / "st.py").write_text("def size(page:\n")
+        (child,) = children_of(process.pid)
+        os.kill(child, signal.SIGKILL)
+        assert process.wait() == 2
+    assert not (folder / "new.jsonl.percore").exists()
