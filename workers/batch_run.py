@@ -16,11 +16,13 @@ from app.files.reasons import reason_of
 from app.policy.advice import added_up, advise
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
+from workers.begin_check import check_begin
 from workers.beside import Beside
 from workers.drain import StopSignals
 from workers.feed import Feed
 from workers.layout import shard_path
 from workers.ledger import Ledger
+from workers.messages import Begin
 from workers.phase import Phase
 from workers.plan import Plan, Shards, begin_of, workers_of
 from workers.progress import Progress
@@ -80,6 +82,9 @@ class BatchRun:
         options, plan = self._options, self._plan
         if self._cache is not None:
             open_folder(Path(self._cache.folder))
+        if options.fresh and self._folder.has_unfinished_run:
+            # What is thrown away for a command that can't be done would be lost for nothing.
+            check_begin(self._begin(), self._topology.allowed, signals)
         done = beside.run(
             lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
         )
@@ -120,9 +125,11 @@ class BatchRun:
             return self._summary(supervisor, "interrupted")
         return summary
 
+    def _begin(self) -> Begin:
+        return begin_of(self._options, self._plan, self._folder.path, self._topology)
+
     def _supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
-        options, topology = self._options, self._topology
-        begin = begin_of(options, self._plan, self._folder.path, topology)
+        topology, begin = self._topology, self._begin()
         return Supervisor(
             begin,
             feed,

@@ -64,6 +64,11 @@ class WorkFolder:
         self._intent = Intent()
         self._is_new = False
 
+    @property
+    def has_unfinished_run(self) -> bool:
+        """Whether there is one that `begin` with `fresh` throws away: this job's, or another's with a common output."""
+        return any((lock.folder / MANIFEST).exists() for lock in self._locks)
+
     def begin(self, manifest: Manifest, *, fresh: bool = False, retry: frozenset[str] | None = None) -> Receipt | None:
         """Make the folder ready for a run; None then. The receipt instead when there is nothing to do.
 

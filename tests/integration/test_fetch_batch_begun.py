@@ -88,3 +88,34 @@ def test_nothing_is_left_of_a_run_that_has_recorded_nothing(origin: Origin, fold
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 2
     assert not (folder / "new.jsonl.percore").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings", "end", "why"),
+    [
+        ("st:sise", {}, 2, "has no 'sise'"),
+        ("hangs:x", {"PERCORE_START_TIMEOUT_S": "1"}, 2, "no worker was ready after 1 s"),
+        ("hangs:x", {}, 130, "nothing is lost"),
+    ],
+    ids=["mistyped", "hangs", "ctrl-C"],
+)
+def test_fresh_throws_nothing_away_for_a_command_that_can_t_be_done(
+    origin: Origin, folder: Path, stage: str, settings: dict[str, str], end: int, why: str
+) -> None:
+    (folder / "hangs.py").write_text("import signal\nopen('imports', 'w').close()\nwhile True:\n    signal.pause()\n")
+    with running_batch(*ARGUMENTS, *ONE_BY_ONE, "--drain-timeout", "0", cwd=folder) as process:
+        origin.wait_waiting("held")
+        wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+    wrong = [stage if argument == "st:size" else argument for argument in ARGUMENTS[:-2]]
+    with running_batch(*wrong, "--fresh", "--drain-timeout", "3600", cwd=folder, **settings) as process:
+        if end == 130:
+            wait_until((folder / "imports").exists, "a child imports")
+            process.signal(signal.SIGINT)
+        assert process.wait() == end
+        assert why in process.stderr
+    assert recorded(folder) == 1
+    # Another job's, too, is thrown away for one that can be done.
+    status, said = run_batch("two.txt", "-o", "out.jsonl", "--fresh", cwd=folder)
+    assert (status, len(records(folder / "out.jsonl"))) == (0, 1), said
