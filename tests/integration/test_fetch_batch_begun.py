@@ -81,12 +81,14 @@ def test_an_input_that_is_not_there_any_more(origin: Origin, folder: Path) -> No
 def test_nothing_is_left_of_a_run_that_has_recorded_nothing(origin: Origin, folder: Path) -> None:
     """Though it may have contacted somebody."""
     write_list(folder / "one.txt", [origin.url("/gate/held")])
-    with running_batch("one.txt", "-o", "new.jsonl", "--stage", "st:size", "--workers", "1", cwd=folder) as process:
+    arguments = ("one.txt", "-o", "new.jsonl", "--stage", "st:size", "--summary", "summary.json")
+    with running_batch(*arguments, *ONE_BY_ONE, cwd=folder) as process:
         origin.wait_waiting("held")
         (folder / "st.py").write_text("def size(page:\n")
         (child,) = children_of(process.pid)
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 2
+    assert json.loads((folder / "summary.json").read_bytes())["state"] == "refused"
     assert not (folder / "new.jsonl.percore").exists()
 
 
@@ -108,13 +110,14 @@ def test_fresh_throws_nothing_away_for_a_command_that_can_t_be_done(
         wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
         process.signal(signal.SIGINT)
         assert process.wait() == 130
-    wrong = [stage if argument == "st:size" else argument for argument in ARGUMENTS[:-2]]
+    wrong = [stage if argument == "st:size" else argument for argument in ARGUMENTS]
     with running_batch(*wrong, "--fresh", "--drain-timeout", "3600", cwd=folder, **settings) as process:
         if end == 130:
             wait_until((folder / "imports").exists, "a child imports")
             process.signal(signal.SIGINT)
         assert process.wait() == end
         assert why in process.stderr
+    assert json.loads((folder / "summary.json").read_bytes())["state"] == ("refused" if end == 2 else "interrupted")
     assert recorded(folder) == 1
     # Another job's, too, is thrown away for one that can be done.
     status, said = run_batch("two.txt", "-o", "out.jsonl", "--fresh", cwd=folder)
