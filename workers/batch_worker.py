@@ -61,6 +61,7 @@ from workers.messages import (
 )
 from workers.part_sync import PartSync
 from workers.pulse import Pulse
+from workers.stage_sources import check_sources
 
 _log = logging.getLogger("percore.batch")
 
@@ -108,7 +109,10 @@ class BatchWorker:
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
         try:
+            # Before, as what an edited stage can't do matters less; after, as what was looked at is what was imported.
+            check_sources(begin.sources)
             stages = load_stages(begin.stages, StageRules.of(begin.settings), import_paths=True)
+            check_sources(begin.sources)
             engine = build_engine(
                 begin.settings, _policy(begin), cache=begin.cache, warn=lambda text: self._send(Warned(text))
             )

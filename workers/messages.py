@@ -28,6 +28,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     pages       what is kept of each page besides its record
     entry_form  what each line of a shard is: see app.sources.entry
     cache       what the fetches go through first
+    sources     by what the code of the user's own stages is known again
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     deny_private: bool = False
     pages: PageOutputs = NO_PAGES
     cache: CacheOptions | None = None
+    sources: dict[str, str] = {}
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):

@@ -29,6 +29,7 @@ from workers.messages import Begin
 from workers.output_order import in_order
 from workers.receipt import receipt_path
 from workers.selection import IsEntry, Selection
+from workers.stage_sources import stage_sources
 from workers.topology import Topology
 
 # A short list is cut into this many shards all the same, so that every core gets some of it. The number must not
@@ -115,6 +116,7 @@ def make_plan(options: BatchOptions) -> Plan:
         seed=options.seed,
         shard_size=shard_size,
         stages=list(options.stages),
+        sources=stage_sources(options.stages),
         options=fetch,
         max_body_bytes=settings.max_body_bytes,
         max_redirects=settings.max_redirects,
@@ -139,6 +141,7 @@ def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology
         options.deny_private,
         plan.pages,
         options.cache_options(workers),
+        plan.manifest.sources or {},
     )
 
 

@@ -148,24 +148,26 @@ class WorkFolder:
     def _ready(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         for spec in self._specs:
             _check_form(spec)
+        # Who has mended a stage may run it again on what has failed, and on nothing else.
+        asked = manifest if retry is None else msgspec.structs.replace(manifest, sources=None)
         # Looked at before anything is made: so it works where nothing may be written, too.
         if not self.path.exists() and self._are_there(fresh):
-            receipt = finished_by(self._outputs, manifest)
+            receipt = finished_by(self._outputs, asked)
             if retry is None or _has_none(receipt, retry):
                 self._sweep()
                 return receipt
         self._is_new = not self.path.exists()
         self._lock(fresh)
         self.settle()
-        return self._begin(manifest, fresh, retry)
+        return self._begin(manifest, asked, fresh, retry)
 
-    def _begin(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
+    def _begin(self, manifest: Manifest, asked: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
         if fresh or found is None:
             _clear(self.path)
             self._make_folders()
             if self._are_there(fresh):
-                receipt = finished_by(self._outputs, manifest)
+                receipt = finished_by(self._outputs, asked)
                 if retry is None or _has_none(receipt, retry):
                     return receipt
                 self._is_new = True
@@ -173,9 +175,9 @@ class WorkFolder:
                 drop_failed(self.path, retry, self._phase)
             replaces = any(output.exists() for output in self._outputs)
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
-            write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
+            self._declare(manifest)
             return None
-        if why := difference(found, manifest):
+        if why := difference(found, asked):
             raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
         self._make_folders()
         self._intent = self._found_intent()
@@ -186,7 +188,12 @@ class WorkFolder:
         if retry is not None and self._intent.retry != sorted(retry):
             drop_failed(self.path, retry, self._phase)
             self._intend(Intent(self._intent.replaces, sorted(retry)))
+        if retry is not None and difference(found, manifest):
+            self._declare(manifest)
         return None
+
+    def _declare(self, manifest: Manifest) -> None:
+        write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
 
     def _are_there(self, fresh: bool) -> bool:
         return not fresh and any(output.exists() for output in self._outputs)

@@ -15,7 +15,7 @@ from tests.support.batch import children_of, records, run_batch, running_batch, 
 from tests.support.origin import Origin
 from tests.support.processes import wait_until
 
-STAGE = "def size(page):\n    return len(page.content)\n"
+STAGE = "import helper\n\ndef size(page):\n    return len(page.content)\n"
 REQUESTS = 24
 
 
@@ -25,6 +25,7 @@ def folder(origin: Origin, tmp_path: Path) -> Path:
     paths = ["/gate/held" if n == 1 else f"/ok/{n}" for n in range(REQUESTS - 1)]
     write_list(tmp_path / "one.txt", map(origin.url, paths))
     write_list(tmp_path / "two.txt", [origin.url(f"/ok/{REQUESTS - 1}")])
+    (tmp_path / "helper.py").touch()
     (tmp_path / "st.py").write_text(STAGE)
     return tmp_path
 
@@ -52,17 +53,29 @@ def assert_goes_on(origin: Origin, folder: Path) -> None:
     assert not (folder / "out.jsonl.percore").exists()
 
 
-def test_a_stage_that_can_t_be_imported_any_more(origin: Origin, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("edited", "text", "why"),
+    [
+        ("st.py", "def size(page:\n", "stage 'st:size' was edited while the run was under way"),
+        ("st.py", STAGE + "\n", "stage 'st:size' was edited while the run was under way"),
+        ("helper.py", "def size(page:\n", "stage 'st:size' can't be imported: SyntaxError"),
+    ],
+    ids=["broken", "other", "what it imports"],
+)
+def test_a_worker_that_can_t_begin_in_another_s_place(
+    origin: Origin, folder: Path, edited: str, text: str, why: str
+) -> None:
+    before = (folder / edited).read_text()
     with running_batch(*ARGUMENTS, *ONE_BY_ONE, cwd=folder) as process:
         origin.wait_waiting("held")
         wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
-        (folder / "st.py").write_text("def size(page:\n")
+        (folder / edited).write_text(text)
         (child,) = children_of(process.pid)
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 3
-        assert "stage 'st:size'" in process.stderr
+        assert why in process.stderr
         assert "what was written is whole, and the same command goes on from there" in process.stderr
-    (folder / "st.py").write_text(STAGE)
+    (folder / edited).write_text(before)
     assert_goes_on(origin, folder)
 
 

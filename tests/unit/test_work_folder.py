@@ -43,6 +43,7 @@ def manifest(**changes: object) -> Manifest:
         "seed": 0,
         "shard_size": SHARD_SIZE,
         "stages": [],
+        "sources": {},
         "options": FetchOptions(),
         "max_body_bytes": 1,
         "max_redirects": 1,
@@ -251,6 +252,39 @@ def test_another_job_is_refused_and_told_why(tmp_path: Path) -> None:
     assert "standard input can't be read again" in refusal(
         name, manifest(inputs=[InputMark("-", UNREPEATABLE, UNREPEATABLE)])
     )
+
+
+def test_an_edited_stage_is_another_job_but_for_what_has_failed(tmp_path: Path) -> None:
+    """Of a finished job, and of an unfinished one; and the retry is gone on with as what it is."""
+    before, after = (manifest(stages=["st:f"], sources={"st:f": digest}) for digest in ("1", "2"))
+    for name in (f"{tmp_path}/finished.jsonl", f"{tmp_path}/unfinished.jsonl"):
+        folder = work_folder(name)
+        folder.begin(before)
+        fetch(folder, failed=True)
+        if "unfinished" not in name:
+            folder.publish(
+                lambda folder=folder: [shard_path(folder.path, number) for number in range(3)],  # type: ignore[misc]
+                before,
+                summary(timeout=1, http_status=1),
+            )
+        folder.release()
+        assert "(of another version of the stage st:f, which was edited since); --fresh" in refusal(name, after)
+        folder = work_folder(name)
+        assert folder.begin(after, retry=frozenset({"timeout"})) is None
+        assert fetch(folder, failed=True) == {1}
+        folder.release()
+        assert "which was edited since" in refusal(name, before)
+        assert work_folder(name).begin(after) is None
+
+
+def test_a_job_of_an_earlier_version_that_knew_no_sources_goes_on(tmp_path: Path) -> None:
+    name = f"{tmp_path}/out.jsonl"
+    ours = manifest(stages=["st:f"], sources={"st:f": "1"})
+    work_folder(name).begin(ours)
+    found = tmp_path / "out.jsonl.percore" / "manifest.json"
+    found.write_bytes(found.read_bytes().replace(b'"sources":{"st:f":"1"},', b""))
+    assert b"sources" not in found.read_bytes()
+    assert work_folder(name).begin(ours) is None
 
 
 def test_an_output_that_was_touched_is_nobodys(tmp_path: Path) -> None:
