@@ -10,6 +10,7 @@ order of each step below is such that a kill between any two leaves something th
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +33,9 @@ from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vo
 from workers.retry_failed import drop_failed
 from workers.summary import Summary
 from workers.unpack import unpack
+
+# What no other command helps against: no room (EFBIG: for a file of this process), or a disk that fails.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -74,8 +78,8 @@ class WorkFolder:
 
         fresh  throw away an earlier run's work, and replace outputs that exist
         retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
-        Raises UsageError when an output is somebody else's or can't be written, or the folder belongs to another job
-        or is in use.
+        Raises UsageError when an output is somebody else's or can't be written, the folder belongs to another job or is
+        in use, or there is nothing to retry; OutputError when the disk is full or broken.
         """
         try:
             receipt = self._ready(manifest, fresh, retry)
@@ -84,7 +88,8 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                raise UsageError(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
+                kind = OutputError if error.errno in _OF_THE_DISK else UsageError
+                raise kind(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
             raise
         if receipt is not None:
             self.release()
@@ -163,6 +168,11 @@ class WorkFolder:
 
     def _begin(self, manifest: Manifest, asked: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
+        if found is None and retry is not None and not self._are_there(fresh):
+            raise UsageError(
+                f"--retry-failed: there is no earlier run of {self._specs[0]} to go on with, neither finished nor "
+                f"unfinished; mind the name, or leave the option out"
+            )
         if fresh or found is None:
             _clear(self.path)
             self._make_folders()
