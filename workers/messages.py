@@ -144,6 +144,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 def to_frame(message: ToChild | ToParent) -> bytes:
     """The bytes of one message."""
+    match message:
+        case Refused(text) | Warned(text) | Fault(text):
+            # A file may be named in it, whose name need not be UTF-8.
+            message = type(message)(text.encode("utf-8", "backslashreplace").decode())
     body = _encoder.encode(message)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
