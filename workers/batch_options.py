@@ -72,12 +72,25 @@ class BatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def is_text(given: str) -> bool:
+    """Whether it came as UTF-8: other bytes come as surrogates."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def options_of(given: dict[str, Any]) -> BatchOptions:
     """The options from what click has parsed. Raises UsageError."""
     names = {name for name in given if name in Settings.__struct_fields__}
     chosen = {name: given.pop(name) for name in names}
     settings = Settings.from_env()
     settings = msgspec.structs.replace(settings, **{k: value for k, value in chosen.items() if value is not None})
+    for option, texts in (("--stage", given["stages"]), ("--url-column", [given["url_column"]])):
+        for text in texts:
+            if not is_text(text):
+                raise UsageError(f"{option} {text!r} is not UTF-8")
     given["headers"] = _headers(given["headers"])
     if given["sample"]:
         parse_sample(given["sample"])

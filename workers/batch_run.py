@@ -14,14 +14,17 @@ import msgspec
 from app.errors import Interrupted, OutputError, PercoreError, UsageError
 from app.files.cache_folder import open_folder
 from app.files.reasons import reason_of
+from app.model.caching import CacheCounts
 from app.policy.advice import added_up, advise
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
+from workers.begin_check import check_begin
 from workers.beside import Beside
 from workers.drain import StopSignals
 from workers.feed import Feed
 from workers.layout import shard_path
 from workers.ledger import Ledger
+from workers.messages import Begin
 from workers.phase import Phase
 from workers.plan import Plan, Shards, begin_of, workers_of
 from workers.progress import Progress
@@ -53,13 +56,17 @@ class BatchRun:
         self._phase = Phase()
         self._folder = WorkFolder(plan.outputs, self._phase)
         self._tally = Tally()
-        self._shards: Shards
-        self._feed: Feed | None = None  # until there is work to do
+        # None until there is work to do.
+        self._shards: Shards | None = None
+        self._feed: Feed | None = None
+        self._supervisor: Supervisor | None = None
         self._started_at = datetime.now(UTC)
         self._started_s = time.monotonic()
 
     def run(self) -> int:
-        """The exit status. Raises UsageError when nothing was done, PercoreError when the machine refuses."""
+        """The exit status. Raises UsageError when nothing was done, another PercoreError when the run can't be
+        ended, what it has recorded being there to be gone on with.
+        """
         try:
             return self._run()
         except OSError as error:
@@ -77,8 +84,12 @@ class BatchRun:
                 return self._begin_and_work(signals, shown, beside)
             except Interrupted:
                 # Before anything was fetched.
+                self._write_summary(self._summary("interrupted"))
                 shown.say(self._advice_to_go_on())
                 return EXIT_INTERRUPTED
+            except Exception as error:
+                self._write_summary(self._summary("refused" if isinstance(error, UsageError) else "stopped"))
+                raise
             finally:
                 shown.close()
                 if not beside.is_left:
@@ -88,6 +99,9 @@ class BatchRun:
         options, plan = self._options, self._plan
         if self._cache is not None:
             open_folder(Path(self._cache.folder))
+        if options.fresh and self._folder.has_unfinished_run:
+            # What is thrown away for a command that can't be done would be lost for nothing.
+            check_begin(self._begin(), self._topology.allowed, signals)
         done = beside.run(
             lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
         )
@@ -99,14 +113,14 @@ class BatchRun:
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
         self._feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
-        supervisor = self._supervisor(self._feed, ledger, signals, shown)
+        self._supervisor = supervisor = self._new_supervisor(self._feed, ledger, signals, shown)
         try:
             summary = self._work(supervisor, beside, self._feed)
-        except UsageError:
+        except UsageError as error:
+            if supervisor.has_begun and self._folder.has_records():
+                # What was right at the beginning has changed since. It costs nothing of what was done by then.
+                raise PercoreError(str(error)) from error
             self._folder.discard_if_new()
-            raise
-        except PercoreError:
-            self._write_summary(self._summary(supervisor, "stopped"))
             raise
         finally:
             ledger.close()
@@ -116,17 +130,19 @@ class BatchRun:
     def _work(self, supervisor: Supervisor, beside: Beside, feed: Feed) -> Summary:
         """Fetch what has no record, and make the outputs."""
         if not supervisor.run():
-            return self._summary(supervisor, "interrupted")
-        summary = self._summary(supervisor, "finished")
+            return self._summary("interrupted")
+        summary = self._summary("finished")
         try:
             beside.run(lambda: self._publish(feed, summary))
         except Interrupted:
-            return self._summary(supervisor, "interrupted")
+            return self._summary("interrupted")
         return summary
 
-    def _supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
-        options, topology = self._options, self._topology
-        begin = begin_of(options, self._plan, self._folder.path, topology)
+    def _begin(self) -> Begin:
+        return begin_of(self._options, self._plan, self._folder.path, self._topology)
+
+    def _new_supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
+        topology, begin = self._topology, self._begin()
         return Supervisor(
             begin,
             feed,
@@ -181,8 +197,8 @@ class BatchRun:
             share = max(share or 0.0, feed.lines_seen / self._plan.selection.limit)
         return feed.entries_seen / share if share and feed.entries_seen else None
 
-    def _summary(self, supervisor: Supervisor, state: State) -> Summary:
-        tally = self._tally
+    def _summary(self, state: State) -> Summary:
+        tally, supervisor = self._tally, self._supervisor
         kinds = tally.kinds
         records, ok = kinds.total(), kinds.pop("ok", 0)
         fetched = records - tally.resumed
@@ -201,18 +217,18 @@ class BatchRun:
             started_at=self._started_at.isoformat(timespec="seconds"),
             outputs=[str(spec) for spec in self._plan.outputs],
             workers=self._workers,
-            worker_deaths=supervisor.deaths,
+            worker_deaths=supervisor.deaths if supervisor is not None else 0,
             slowest_origins=[
                 OriginUse(use.key, use.count, round(use.weight, 3)) for use in tally.slowest(_SLOWEST_KEPT)
             ],
             stages=[
                 StageSummary(use.name, use.runs_in, use.runs, round(use.cpu_s, 3), round(use.wall_s, 3))
-                for use in added_up(supervisor.uses)
+                for use in added_up(supervisor.uses if supervisor is not None else [])
             ],
             parent_peak_bytes=parent,
             child_peak_bytes=child,
-            duplicates=self._shards.duplicates,
-            cache=supervisor.cache if self._cache is not None else None,
+            duplicates=self._shards.duplicates if self._shards is not None else 0,
+            cache=None if self._cache is None else supervisor.cache if supervisor is not None else CacheCounts(),
         )
 
     def _write_summary(self, summary: Summary) -> None:

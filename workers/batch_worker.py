@@ -24,6 +24,7 @@ from workers.black_box import BlackBox
 from workers.messages import Begin, Drain, Fault, Ready, Refused, Used, Want, Warned
 from workers.parent_link import ParentLink
 from workers.shard_runs import ShardRuns
+from workers.stage_sources import check_sources
 
 _log = logging.getLogger("percore.batch")
 
@@ -54,7 +55,10 @@ class BatchWorker:
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
         try:
+            # Before, as what an edited stage can't do matters less; after, as what was looked at is what was imported.
+            check_sources(begin.sources)
             stages = load_stages(begin.stages, StageRules.of(begin.settings), import_paths=True)
+            check_sources(begin.sources)
             engine = build_engine(
                 begin.settings, _policy(begin), cache=begin.cache, warn=lambda text: link.send(Warned(text))
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from app.model.job import FetchOptions
+from workers.stage_sources import edited
 
 UNREPEATABLE = -1
 """The size of an input that can't be read again, and so can't be told from another."""
@@ -25,6 +26,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bodies         the folder of --store-bodies
     limit          input lines that are read, None for all
     sample, seed   which of them are fetched: see workers.selection; "" for all
+    sources        by what the code of the user's own stages is known again: see workers.stage_sources; None when it may
+                   be another
     """
 
     inputs: list[InputMark]
@@ -38,6 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     shard_size: int
     stages: list[str]
+    sources: dict[str, str] | None
     options: FetchOptions
     max_body_bytes: int
     max_redirects: int
@@ -63,7 +67,11 @@ def difference(found: bytes | msgspec.Raw, ours: Manifest) -> str:
     mine = msgspec.to_builtins(ours)
     if theirs.get("version") != mine["version"]:
         return "of another version of Percore"
+    # Earlier versions of Percore have not kept it.
+    other = edited(theirs.pop("sources", None) or {}, mine.pop("sources") or {})
     differing = [name for name in mine if theirs.get(name) != mine[name]]
+    if other and "stages" not in differing:
+        differing.append(f"version of the stage {other}, which was edited since")
     if "options" in differing:
         options = theirs.get("options", {})
         differing.remove("options")

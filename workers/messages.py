@@ -28,6 +28,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     pages       what is kept of each page besides its record
     entry_form  what each line of a shard is: see app.sources.entry
     cache       what the fetches go through first
+    sources     by what the code of the user's own stages is known again
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     deny_private: bool = False
     pages: PageOutputs = NO_PAGES
     cache: CacheOptions | None = None
+    sources: dict[str, str] = {}
 
 
 class TakeShard(msgspec.Struct, frozen=True, tag=True):
@@ -142,6 +144,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 def to_frame(message: ToChild | ToParent) -> bytes:
     """The bytes of one message."""
+    match message:
+        case Refused(text) | Warned(text) | Fault(text):
+            # A file may be named in it, whose name need not be UTF-8.
+            message = type(message)(text.encode("utf-8", "backslashreplace").decode())
     body = _encoder.encode(message)
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 

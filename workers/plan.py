@@ -7,8 +7,7 @@ once however long they are. (Except for a sample of a number: how many there are
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,8 +26,9 @@ from workers.batch_options import BatchOptions
 from workers.manifest import InputMark, Manifest
 from workers.messages import Begin
 from workers.output_order import in_order
-from workers.receipt import receipt_path
+from workers.places import check_places
 from workers.selection import IsEntry, Selection
+from workers.stage_sources import stage_sources
 from workers.topology import Topology
 
 # A short list is cut into this many shards all the same, so that every core gets some of it. The number must not
@@ -88,7 +88,7 @@ def make_plan(options: BatchOptions) -> Plan:
     """Look at the inputs' beginnings, and at the outputs' names. Raises UsageError."""
     inputs = _open(options)
     outputs = in_order(parse_outputs(options.outputs))
-    _keep_apart(options, inputs, outputs)
+    check_places(options, inputs, outputs)
     selection = _selection(options, inputs)
     shard_size = selection.wider(options.shard_size)
     if inputs.is_repeatable:
@@ -115,6 +115,7 @@ def make_plan(options: BatchOptions) -> Plan:
         seed=options.seed,
         shard_size=shard_size,
         stages=list(options.stages),
+        sources=stage_sources(options.stages),
         options=fetch,
         max_body_bytes=settings.max_body_bytes,
         max_redirects=settings.max_redirects,
@@ -139,27 +140,13 @@ def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology
         options.deny_private,
         plan.pages,
         options.cache_options(workers),
+        plan.manifest.sources or {},
     )
 
 
 def workers_of(options: BatchOptions, topology: Topology) -> int:
     """How many children a run has on this machine."""
     return worker_count(topology) if options.settings.workers == "auto" else options.settings.workers
-
-
-def _keep_apart(options: BatchOptions, inputs: Inputs, outputs: Sequence[OutputSpec]) -> None:
-    """Raises UsageError when two things that are written, or read, are one."""
-    places = {output.whole_name.rstrip("/"): f"-o {output}" for output in outputs}
-    receipt = receipt_path(outputs[0].path)
-    places[os.path.realpath(receipt)] = f"the receipt, {receipt},"
-    for output in outputs:
-        if inputs.is_same_file(str(output.path)):
-            raise UsageError(f"{output} is the input; give the output another name")
-    for option, name in (("--store-bodies", options.store_bodies), ("--summary", options.summary)):
-        if name is not None and (other := places.get(os.path.realpath(name))):
-            raise UsageError(f"{option} {name} and {other} are the same place")
-    if options.summary is not None and inputs.is_same_file(options.summary):
-        raise UsageError(f"--summary {options.summary} is the input; give the summary another name")
 
 
 def _open(options: BatchOptions) -> Inputs:

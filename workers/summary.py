@@ -10,7 +10,7 @@ import msgspec
 
 from app.model.caching import CacheCounts
 
-State = Literal["finished", "interrupted", "stopped"]
+State = Literal["finished", "interrupted", "stopped", "refused"]
 
 _KIB = 1024
 
@@ -36,7 +36,8 @@ class StageSummary(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One run.
 
-    state             "finished"; "interrupted" by a signal; "stopped" because the machine refused
+    state             "finished"; "interrupted" by a signal; "stopped" because the machine refused, or what was
+                      right at the beginning no longer was; "refused" as it can't be done as it was asked for
     records           that the job has by now; `ok` and `failed` add up to it, `kinds` has the failed ones by error kind
     resumed           those of them that an earlier run left
     fetched           those that this run added

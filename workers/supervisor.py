@@ -93,8 +93,8 @@ class Supervisor:
     def run(self) -> bool:
         """Work to the end; whether every shard is finished (False: stopped by signal).
 
-        Raises UsageError when a child refuses the job (nothing was fetched), OutputError when records can't be
-        stored any more. No child is left behind in any case.
+        Raises UsageError when a child refuses the job (nothing was fetched, unless `has_begun`), OutputError when
+        records can't be stored any more. No child is left behind in any case.
         """
         signals = self._signals
         patience_s = min(self._progress.every_s, _LOOK_EVERY_S)
@@ -121,6 +121,11 @@ class Supervisor:
         if self._stopping.problem is not None:
             raise self._stopping.problem
         return self._stopping.step == 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any child was ready, so that something may have been fetched."""
+        return self._has_begun
 
     # Children
 

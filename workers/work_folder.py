@@ -10,6 +10,7 @@ order of each step below is such that a kill between any two leaves something th
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +33,9 @@ from workers.receipt import Receipt, finished_by, read_receipt, receipt_path, vo
 from workers.retry_failed import drop_failed
 from workers.summary import Summary
 from workers.unpack import unpack
+
+# What no other command helps against: no room (EFBIG: for a file of this process), or a disk that fails.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -64,13 +68,18 @@ class WorkFolder:
         self._intent = Intent()
         self._is_new = False
 
+    @property
+    def has_unfinished_run(self) -> bool:
+        """Whether there is one that `begin` with `fresh` throws away: this job's, or another's with a common output."""
+        return any((lock.folder / MANIFEST).exists() for lock in self._locks)
+
     def begin(self, manifest: Manifest, *, fresh: bool = False, retry: frozenset[str] | None = None) -> Receipt | None:
         """Make the folder ready for a run; None then. The receipt instead when there is nothing to do.
 
         fresh  throw away an earlier run's work, and replace outputs that exist
         retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
-        Raises UsageError when an output is somebody else's or can't be written, or the folder belongs to another job
-        or is in use.
+        Raises UsageError when an output is somebody else's or can't be written, the folder belongs to another job or is
+        in use, or there is nothing to retry; OutputError when the disk is full or broken.
         """
         try:
             receipt = self._ready(manifest, fresh, retry)
@@ -79,14 +88,21 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                raise UsageError(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
+                kind = OutputError if error.errno in _OF_THE_DISK else UsageError
+                raise kind(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
             raise
         if receipt is not None:
             self.release()
         return receipt
 
+    def has_records(self) -> bool:
+        """Whether anything is recorded here. Raises OSError."""
+        return any(path.stat().st_size for folder in (PARTS, SHARDS) for path in (self.path / folder).glob("*.jsonl"))
+
     def discard_if_new(self) -> None:
-        """Have `release` leave nothing behind, when it turns out that the job can't be done as it was asked for."""
+        """Have `release` leave nothing behind, when the job can't be done as it was asked for. Not for a run that has
+        fetched something.
+        """
         if self._is_new:
             (self.path / MANIFEST).unlink(missing_ok=True)
 
@@ -137,24 +153,31 @@ class WorkFolder:
     def _ready(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         for spec in self._specs:
             _check_form(spec)
+        # Who has mended a stage may run it again on what has failed, and on nothing else.
+        asked = manifest if retry is None else msgspec.structs.replace(manifest, sources=None)
         # Looked at before anything is made: so it works where nothing may be written, too.
         if not self.path.exists() and self._are_there(fresh):
-            receipt = finished_by(self._outputs, manifest)
+            receipt = finished_by(self._outputs, asked)
             if retry is None or _has_none(receipt, retry):
                 self._sweep()
                 return receipt
         self._is_new = not self.path.exists()
         self._lock(fresh)
         self.settle()
-        return self._begin(manifest, fresh, retry)
+        return self._begin(manifest, asked, fresh, retry)
 
-    def _begin(self, manifest: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
+    def _begin(self, manifest: Manifest, asked: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
+        if found is None and retry is not None and not self._are_there(fresh):
+            raise UsageError(
+                f"--retry-failed: there is no earlier run of {self._specs[0]} to go on with, neither finished nor "
+                f"unfinished; mind the name, or leave the option out"
+            )
         if fresh or found is None:
             _clear(self.path)
             self._make_folders()
             if self._are_there(fresh):
-                receipt = finished_by(self._outputs, manifest)
+                receipt = finished_by(self._outputs, asked)
                 if retry is None or _has_none(receipt, retry):
                     return receipt
                 self._is_new = True
@@ -162,9 +185,9 @@ class WorkFolder:
                 drop_failed(self.path, retry, self._phase)
             replaces = any(output.exists() for output in self._outputs)
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
-            write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
+            self._declare(manifest)
             return None
-        if why := difference(found, manifest):
+        if why := difference(found, asked):
             raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
         self._make_folders()
         self._intent = self._found_intent()
@@ -175,7 +198,12 @@ class WorkFolder:
         if retry is not None and self._intent.retry != sorted(retry):
             drop_failed(self.path, retry, self._phase)
             self._intend(Intent(self._intent.replaces, sorted(retry)))
+        if retry is not None and difference(found, manifest):
+            self._declare(manifest)
         return None
+
+    def _declare(self, manifest: Manifest) -> None:
+        write_whole(self.path / MANIFEST, [msgspec.json.encode(manifest)])
 
     def _are_there(self, fresh: bool) -> bool:
         return not fresh and any(output.exists() for output in self._outputs)

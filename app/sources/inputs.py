@@ -1,8 +1,10 @@
 """Inputs: all inputs of a batch as one stream of lines, with one running index.
 
 Nothing is read before it is asked for, but for a look at each file's beginning, so that a wrong name or a missing
-column is told at once and not after hours. A file that breaks off, or is damaged, gives one line without request at
-that point, hence one failed record, and the next file goes on: what was read before it is worth keeping.
+column is told at once and not after hours. A file that breaks off, is damaged, or proves not to be what it is said to
+be once others were read, gives one line without request at that point, hence one failed record, and the next file goes
+on: what was read before it is worth keeping. Both follow from what is in the files alone, so that a later run reads the
+same lines.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 
 from app.errors import BrokenInput, UsageError
+from app.files.parquet_extra import pyarrow_is_missing
 from app.files.reasons import reason_of
 from app.sources.forms import TAGGED, unreadable_line
 from app.sources.input_file import InputFile, InputName, status_of
@@ -85,9 +89,10 @@ class Inputs:
     def lines(self) -> Iterator[bytes]:
         """All lines (app.sources.forms), those without an entry too. Blocks as the files do. To be asked for once.
 
-        Raises UsageError for a file that is not what it is said to be, OSError when the disk fails.
+        Raises UsageError when the first file is not what it is said to be, or any can't be opened, OSError when the
+        disk fails.
         """
-        for given, (_, size_bytes, _) in zip(self._names, self._fingerprint, strict=True):
+        for number, (given, (_, size_bytes, _)) in enumerate(zip(self._names, self._fingerprint, strict=True)):
             if self._is_closed:
                 return
             self._open = given.open()
@@ -95,6 +100,11 @@ class Inputs:
                 yield from self._open.lines()
             except BrokenInput as error:
                 yield unreadable_line(f"{given.name} can't be read any further: {error}", given.name)
+            except UsageError as error:
+                # The first one's mistake is told before anything was read.
+                if number == 0:
+                    raise
+                yield unreadable_line(f"can't read {error}", given.name)
             finally:
                 opened, self._open = self._open, None
                 self._passed_bytes += max(0, size_bytes)
@@ -142,6 +152,10 @@ class Inputs:
             opened.close()
 
     def _look(self) -> None:
+        for given in self._names[_LOOK_FILES:]:
+            # No property of the file's, which could be there when it is read again.
+            if given.format == "parquet" and find_spec("pyarrow") is None:
+                raise UsageError(f"{given.name}: {pyarrow_is_missing()}")
         for given, is_file in list(zip(self._names, self._are_files, strict=True))[:_LOOK_FILES]:
             if not is_file:
                 continue

@@ -139,6 +139,25 @@ def test_assembling_that_does_not_come_to_a_step_is_left(
     job.assert_goes_on()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_assembling_too(origin: Origin, tmp_path: Path, number: signal.Signals) -> None:
+    job = Job(origin, tmp_path, "out.jsonl", *PATIENT)
+    held = job.fetched()
+    with running_batch(*job.arguments, "--progress", "json", "--summary", tmp_path / "summary") as process:
+        process.wait_for_line('"phase":{"name":"assembling"')
+        process.signal(number)
+        process.wait_for_line("stopping at the next step")
+        held.let_go()
+        assert process.wait() == 130
+        assert "8 records: 7 ok, 1 failed" in process.stderr
+        assert "nothing is lost, this goes on: " in process.stderr
+    told = json.loads((tmp_path / "summary").read_bytes())
+    assert (told["state"], told["records"]) == ("interrupted", URLS)
+    assert not list(tmp_path.glob("out.jsonl*new"))
+    held.restore()
+    job.assert_goes_on()
+
+
 def test_parquet_is_left_and_its_process_with_it(origin: Origin, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     job = Job(origin, tmp_path, "out.parquet", *PATIENT)
@@ -184,7 +203,7 @@ def test_unpacking_is_shown_and_ended(origin: Origin, tmp_path: Path, leaves: bo
     told = json.loads(kept)
     told["outputs"][0]["bytes"] -= len(held.content)
     receipt.write_text(json.dumps(told))
-    with typed(job, "--retry-failed") as terminal:
+    with typed(job, "--retry-failed", "--summary", str(tmp_path / "summary")) as terminal:
         terminal.wait_for(f"{SHARE}  unpacking {job.output}/")
         terminal.type(b"\x03")
         terminal.wait_for("ctrl-C again leaves at once")
@@ -195,6 +214,7 @@ def test_unpacking_is_shown_and_ended(origin: Origin, tmp_path: Path, leaves: bo
         assert terminal.wait() == 130
         assert "nothing is lost, this goes on: " in terminal.text
         assert "--retry-failed" in terminal.text.split("this goes on: ")[1]
+    assert json.loads((tmp_path / "summary").read_bytes())["state"] == "interrupted"
     assert job.work.exists() == leaves, "what it had begun with is of no use"
     held.restore()
     receipt.write_bytes(kept)

@@ -133,12 +133,43 @@ def test_two_jobs_with_an_output_in_common_are_kept_apart(origin: Origin, tmp_pa
         (["--summary", "./out.jsonl.percore.json"], "and the receipt, out.jsonl.percore.json, are the same place"),
         (["--summary", "urls.txt"], "--summary urls.txt is the input"),
         (["-o", "out/", "--store-bodies", "out"], "--store-bodies out and -o out/ are the same place"),
+        (["--store-bodies", "./out.jsonl.percore"], "which is named as a work folder"),
+        (["--store-bodies", "other.percore/bodies"], "other.percore, which is named as a work folder"),
+        (["--cache", "out.jsonl.percore/cache"], "which is named as a work folder"),
+        (["--summary", "out.jsonl.percore/summary"], "which is named as a work folder"),
+        (["--summary", "missing/summary.json"], "--summary missing/summary.json: there is no folder missing"),
+        (["--summary", "."], "--summary . is a folder"),
+        (["-o", "\udcff.jsonl"], "-o '\\udcff.jsonl': a name that is not UTF-8"),
+        (["--store-bodies", "\udcff"], "\\udcff': a name that is not UTF-8"),
+        (["--cache", "\udcff"], "\\udcff': a name that is not UTF-8"),
+        (["--stage", "\udcff:f"], "--stage '\\udcff:f' is not UTF-8"),
+        (["--format", "csv", "--url-column", "\udcff"], "--url-column '\\udcff' is not UTF-8"),
     ],
 )
-def test_what_would_write_over_each_other(arguments: list[str], why: str, tmp_path: Path) -> None:
+def test_places_and_names_that_can_not_be(arguments: list[str], why: str, tmp_path: Path) -> None:
     source = write_list(tmp_path / "urls.txt", ["http://a.example/"])
     status, said = run_batch("urls.txt", "-o", "out.jsonl", *arguments, cwd=tmp_path)
     assert (status, why in said, list(tmp_path.iterdir())) == (2, True, [source]), said
+
+
+def test_a_folder_whose_name_is_no_text(origin: Origin, tmp_path: Path) -> None:
+    """One can work there; where all of its name would have to be told, that is refused."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    write_list(folder / "urls.txt", [origin.url("/ok")])
+    (folder / "st.py").write_text("def size(page):\n    return len(page.content)\n")
+    (folder / "broken.py").write_text("def size(page:\n")
+    for arguments, why in (
+        (["--store-bodies", "bodies"], "--store-bodies"),
+        (["-o", "b.warc.gz"], "-o "),
+        (["--cache", "cache"], "--cache"),
+        (["--stage", "st:sise"], "has no 'sise'"),
+        (["--stage", "broken:size"], "can't be imported: SyntaxError"),
+    ):
+        status, said = run_batch("urls.txt", "-o", "a.jsonl", *arguments, cwd=folder)
+        assert (status, said.count("\n"), why in said) == (2, 1, True), said
+    assert run_batch("urls.txt", "-o", "a.jsonl", "--stage", "st:size", cwd=folder)[0] == 0
+    assert len(records(folder / "a.jsonl")) == 1
 
 
 def recorded(folder: Path) -> set[bytes]:

@@ -80,6 +80,36 @@ def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
         Inputs([])
 
 
+def test_what_proves_to_be_something_else_later_costs_nothing_that_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs_module, "_LOOK_FILES", 1)
+    good = write(tmp_path, "a.txt", b"http://a/\n")
+    bad = write(tmp_path, "b.csv", b"address\nhttp://b/\n")
+    first, failed, last = read(good, bad, write(tmp_path, "c.txt", b"http://c/\n"))
+    assert (first.url, last.url, last.index) == ("http://a/", "http://c/", 2)
+    assert isinstance(failed.request, Failure)
+    assert failed.request.kind is ErrorKind.INVALID_REQUEST
+    assert failed.request.message.startswith(f"can't read {bad}: no column 'url'")
+
+
+def test_the_first_ones_mistake_is_told_though_nobody_has_looked_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs_module, "_LOOK_FILES", 0)
+    with pytest.raises(UsageError, match="no column 'url'"):
+        read(write(tmp_path, "b.csv", b"address\nhttp://b/\n"), write(tmp_path, "a.txt", b"http://a/\n"))
+
+
+def test_want_of_pyarrow_is_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no property of the file's, so it must not become a record."""
+    monkeypatch.setattr(inputs_module, "_LOOK_FILES", 1)
+    monkeypatch.setattr(inputs_module, "find_spec", lambda _: None)
+    good, late = write(tmp_path, "a.txt", b"http://a/\n"), write(tmp_path, "b.parquet", b"PAR1")
+    with pytest.raises(UsageError, match="Parquet needs pyarrow"):
+        Inputs([good, late])
+
+
 WILD_LINES = st.lists(
     st.one_of(
         st.binary(max_size=60),

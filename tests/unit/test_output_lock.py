@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UsageError
+from app.errors import OutputError, UsageError
 from app.sinks.outputs import parse_outputs
 from tests.unit.test_work_folder import fetch, manifest, publish
 from workers.work_folder import WorkFolder
@@ -173,7 +173,7 @@ def test_a_refused_begin_gives_the_space_back(monkeypatch: pytest.MonkeyPatch) -
     fetch(folder, failed=True)
     publish(folder, timeout=1, http_status=1)
     monkeypatch.setattr("workers.work_folder.drop_failed", _full)
-    with pytest.raises(UsageError, match=r"can't write a.jsonl: No space left"):
+    with pytest.raises(OutputError, match=r"can't write a.jsonl: No space left"):
         folder_of("a.jsonl").begin(manifest(), retry=frozenset({"timeout"}))
     assert not Path("a.jsonl.percore").exists()
     shutil.rmtree("real")

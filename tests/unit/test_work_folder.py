@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from app.errors import OutputError, UsageError
+from app.errors import OutputError, PercoreError, UsageError
 from app.model.job import FetchOptions
 from app.model.outcome import ErrorKind, Failure, Outcome
 from app.sinks.jsonl import JsonlPart
@@ -43,6 +45,7 @@ def manifest(**changes: object) -> Manifest:
         "seed": 0,
         "shard_size": SHARD_SIZE,
         "stages": [],
+        "sources": {},
         "options": FetchOptions(),
         "max_body_bytes": 1,
         "max_redirects": 1,
@@ -234,9 +237,9 @@ def test_nothing_to_retry_is_nothing_to_do(form: str, tmp_path: Path) -> None:
     assert run(name, retry=ALL_KINDS) is None
 
 
-def refusal(name: str, ours: Manifest | None = None, **how: bool) -> str:
+def refusal(name: str, ours: Manifest | None = None, *, retry: frozenset[str] | None = None) -> str:
     with pytest.raises(UsageError) as refused:
-        work_folder(name).begin(ours or manifest(), **how)
+        work_folder(name).begin(ours or manifest(), retry=retry)
     return str(refused.value)
 
 
@@ -251,6 +254,72 @@ def test_another_job_is_refused_and_told_why(tmp_path: Path) -> None:
     assert "standard input can't be read again" in refusal(
         name, manifest(inputs=[InputMark("-", UNREPEATABLE, UNREPEATABLE)])
     )
+
+
+def test_an_edited_stage_is_another_job_but_for_what_has_failed(tmp_path: Path) -> None:
+    """Of a finished job, and of an unfinished one; and the retry is gone on with as what it is."""
+    before, after = (manifest(stages=["st:f"], sources={"st:f": digest}) for digest in ("1", "2"))
+    for name in (f"{tmp_path}/finished.jsonl", f"{tmp_path}/unfinished.jsonl"):
+        folder = work_folder(name)
+        folder.begin(before)
+        fetch(folder, failed=True)
+        if "unfinished" not in name:
+            folder.publish(
+                lambda folder=folder: [shard_path(folder.path, number) for number in range(3)],  # type: ignore[misc]
+                before,
+                summary(timeout=1, http_status=1),
+            )
+        folder.release()
+        assert "(of another version of the stage st:f, which was edited since); --fresh" in refusal(name, after)
+        folder = work_folder(name)
+        assert folder.begin(after, retry=frozenset({"timeout"})) is None
+        assert fetch(folder, failed=True) == {1}
+        folder.release()
+        assert "which was edited since" in refusal(name, before)
+        assert work_folder(name).begin(after) is None
+
+
+def test_a_job_of_an_earlier_version_that_knew_no_sources_goes_on(tmp_path: Path) -> None:
+    name = f"{tmp_path}/out.jsonl"
+    ours = manifest(stages=["st:f"], sources={"st:f": "1"})
+    work_folder(name).begin(ours)
+    found = tmp_path / "out.jsonl.percore" / "manifest.json"
+    found.write_bytes(found.read_bytes().replace(b'"sources":{"st:f":"1"},', b""))
+    assert b"sources" not in found.read_bytes()
+    assert work_folder(name).begin(ours) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, OutputError),
+        (errno.EDQUOT, OutputError),
+        (errno.EIO, OutputError),
+        (errno.EFBIG, OutputError),
+        (errno.EROFS, UsageError),
+        (errno.EACCES, UsageError),
+    ],
+)
+def test_a_full_disk_at_the_beginning_is_no_mistake_in_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PercoreError]
+) -> None:
+    def refuse(path: Path, pieces: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("workers.work_folder.write_whole", refuse)
+    name = f"{tmp_path}/out.jsonl"
+    with pytest.raises(PercoreError) as refused:
+        work_folder(name).begin(manifest())
+    assert type(refused.value) is kind
+    assert str(refused.value) == f"can't write {name}: {os.strerror(number)}: {name}.percore"
+    assert not left(name)
+
+
+def test_a_retry_of_nothing_is_refused(tmp_path: Path) -> None:
+    """It would be the whole job: -o may be mistyped."""
+    name = f"{tmp_path}/out.jsonl"
+    assert f"no earlier run of {name} to go on with" in refusal(name, retry=ALL_KINDS)
+    assert not left(name)
 
 
 def test_an_output_that_was_touched_is_nobodys(tmp_path: Path) -> None:
