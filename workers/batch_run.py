@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -70,7 +69,7 @@ class BatchRun:
                 shown.say(self._advice_to_go_on())
                 return EXIT_INTERRUPTED
             finally:
-                shown.close()
+                shown.close(signals.reader_limit_s)
                 if not beside.is_left:
                     self._folder.release()
 
@@ -84,7 +83,7 @@ class BatchRun:
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
             shown.say(f"fetch-batch: nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
-            self._write_summary(done.summary)
+            self._write_summary(done.summary, shown)
             return 0
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
@@ -96,11 +95,11 @@ class BatchRun:
             self._folder.discard_if_new()
             raise
         except PercoreError:
-            self._write_summary(self._summary(supervisor, "stopped"))
+            self._write_summary(self._summary(supervisor, "stopped"), shown)
             raise
         finally:
             ledger.close()
-        self._write_summary(summary)
+        self._write_summary(summary, shown)
         return self._say_how_it_ended(summary, supervisor, shown)
 
     def _work(self, supervisor: Supervisor, beside: Beside, feed: Feed) -> Summary:
@@ -140,8 +139,7 @@ class BatchRun:
         self._folder.publish(lambda: (shard_path(path, number) for number in numbers), self._plan.manifest, summary)
 
     def _say_how_it_ended(self, summary: Summary, supervisor: Supervisor, shown: Progress) -> int:
-        for line in summary.lines():
-            shown.say(line)
+        shown.sum_up(summary)
         for advice in advise(added_up(supervisor.uses), self._options.settings.slice_ms / 1000):
             shown.say(f"advice: {advice.text}")
         if summary.state == "interrupted":
@@ -205,14 +203,10 @@ class BatchRun:
             cache=supervisor.cache if self._cache is not None else None,
         )
 
-    def _write_summary(self, summary: Summary) -> None:
+    def _write_summary(self, summary: Summary, shown: Progress) -> None:
         if self._options.summary is None:
             return
         try:
             Path(self._options.summary).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
         except OSError as error:
-            _print(f"can't write the summary to {self._options.summary}: {reason_of(error)}")
-
-
-def _print(line: str) -> None:
-    sys.stderr.write(f"fetch-batch: {line}\n")
+            shown.say(f"fetch-batch: can't write the summary to {self._options.summary}: {reason_of(error)}")

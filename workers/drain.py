@@ -22,6 +22,9 @@ STEP_DRAIN = 1
 STEP_CANCEL = 2
 STEP_KILL = 3
 
+# How long the last lines wait for a reader who does not read, by the step.
+_READER_S = (5.0, 1.0, 0.1, 0.1)
+
 _CATCH = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,6 +62,10 @@ class StopSignals:
                 pass
         except BlockingIOError:
             pass
+
+    def reader_limit_s(self) -> float:
+        """How long the end of this process may wait for who reads what it says: the less, the more often asked."""
+        return _READER_S[self.step]
 
     def wake(self) -> None:
         """Make `fileno()` readable without a signal. From any thread."""
