@@ -34,8 +34,8 @@ _RATE_OVER_S = 10.0
 
 _SLOWEST_TOLD = 10
 
-# A reader reads at once, or not at all.
-_PAUSE_S = 0.1
+# Longer than any reader takes who reads at all.
+_PAUSE_S = 1.0
 
 
 class Progress:

@@ -40,6 +40,7 @@ from workers.messages import (
     Warned,
 )
 from workers.progress import Progress
+from workers.suspension import suspend
 from workers.tally import Tally, WorkerState
 from workers.watch import ASKED_AT, Step
 
@@ -127,6 +128,8 @@ class Supervisor:
                 while self._children:
                     for key, _ in self._selector.select(self._patience_s()):
                         key.data()
+                    if signals.wants_pause:
+                        self._suspend()
                     self._obey(signals.step)
                     self._hand_out()
                     self._count_skipped()
@@ -380,6 +383,11 @@ class Supervisor:
                 child.kill()
         kill_at_s = now_s + limit_s + grace_s
         self._kill_at_s = kill_at_s if self._kill_at_s is None else min(self._kill_at_s, kill_at_s)
+
+    def _suspend(self) -> None:
+        paused_s = suspend(self._signals, self._progress, self._children)
+        if self._kill_at_s is not None:
+            self._kill_at_s += paused_s
 
     def _stop_for(self, problem: PercoreError) -> None:
         """Go no further, because of `problem`; the first one counts."""
