@@ -82,7 +82,10 @@ class BatchRun:
         )
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
-            shown.say(f"fetch-batch: nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
+            are = "is" if len(plan.outputs) == 1 else "are"
+            shown.say(
+                f"fetch-batch: nothing to do: {self._outputs()} {are} finished, {what} ({done.summary.lines()[0]})"
+            )
             self._write_summary(done.summary, shown)
             return 0
         ledger = Ledger(self._folder.path)
