@@ -29,11 +29,13 @@ from app.engine.shard_run import ShardRun
 from app.engine.stage_loading import load_stages
 from app.engine.stage_rules import StageRules
 from app.errors import OutputError, UsageError
+from app.fetching import denials
 from app.model.outcome import Outcome
 from app.model.request import Entry
 from app.policy.addresses import AddressPolicy, parse_allowed
 from app.policy.heaviest import Heaviest
 from app.policy.sharding import shard_of
+from app.policy.urls import origin_of
 from app.sinks.jsonl import JsonlPart, count_kinds
 from app.sinks.page_sink import Aside
 from app.telemetry.log import configure
@@ -107,6 +109,7 @@ class BatchWorker:
         begin = self._inbox.get()
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
+        denials.are_details()
         try:
             stages = load_stages(begin.stages, StageRules.of(begin.settings), import_paths=True)
             engine = build_engine(
@@ -306,8 +309,8 @@ def _by_shard(outcomes: list[Outcome], shard_size: int) -> dict[int, list[Outcom
 
 
 def _origin(outcome: Outcome) -> str:
-    """Where the answer came from, or should have."""
-    return "/".join((outcome.final_url or outcome.url).split("/", 3)[:3])
+    """Where the answer came from, or should have. Without what else is in a URL, passwords above all."""
+    return str(origin_of(outcome.final_url or outcome.url))
 
 
 def _policy(begin: Begin) -> AddressPolicy:
