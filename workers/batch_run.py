@@ -74,9 +74,8 @@ class BatchRun:
                     self._folder.release()
 
     def _begin_and_work(self, signals: StopSignals, shown: Progress, beside: Beside) -> int:
+        self._open_cache(shown)
         options, plan = self._options, self._plan
-        if self._cache is not None:
-            open_folder(Path(self._cache.folder))
         done = beside.run(
             lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
         )
@@ -104,6 +103,12 @@ class BatchRun:
             ledger.close()
         self._write_summary(summary, shown)
         return self._say_how_it_ended(summary, supervisor, shown)
+
+    def _open_cache(self, shown: Progress) -> None:
+        if self._cache is not None and (why := open_folder(Path(self._cache.folder))):
+            shown.say(f"fetch-batch: {why}; going on without it")
+            self._options = msgspec.structs.replace(self._options, cache=None)
+            self._cache = None
 
     def _work(self, supervisor: Supervisor, beside: Beside, feed: Feed) -> Summary:
         """Fetch what has no record, and make the outputs."""
