@@ -51,8 +51,9 @@ _MISTAKES = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno
 
 
 def open_folder(folder: Path) -> str:
-    """Make the folder, for its owner alone, if it is not there. Why it can't be used as the machine is, or "" if it can.
+    """Make the folder, for its owner alone, if it is not there.
 
+    Returns why it can't be used as the machine is now, else nothing.
     Raises UsageError for a name that can't be a folder's.
     """
     try:
