@@ -35,6 +35,8 @@ LOCK_FILES = {
     "runtime": ("requirements.lock",),
     "test": ("requirements.lock", "requirements-test.lock"),
 }
+LOCAL_FILE = "requirements-local.txt"  # what the user's own stages need; not of the repository
+CONSTRAINTS_FILE = "constraints.txt"
 
 
 def say(line: str) -> None:
@@ -54,6 +56,7 @@ class Build:
         self.root = root
         self.profile = profile
         self.locks = {name: (root / name).read_bytes() for name in LOCK_FILES[profile]}
+        self.local = (root / LOCAL_FILE).read_bytes() if (root / LOCAL_FILE).exists() else None
         self.base = Path(sys.executable).resolve()
         # What bin/_environment compares, a line each: the machine, the interpreter, the wish in PERCORE_PYTHON.
         self.state = f"{machine}\n{self.base}\n{asked}\n"
@@ -61,6 +64,8 @@ class Build:
         identity = hashlib.sha256(f"{self.base}\n{version}\n{machine}\n".encode())
         for name, content in self.locks.items():
             identity.update(f"{name} {len(content)}\n".encode() + content)
+        if self.local is not None:
+            identity.update(f"{LOCAL_FILE} {len(self.local)}\n".encode() + self.local)
         self.store = root / ".venvs"
         self.folder = self.store / f"{profile}-{version}-{os.uname().machine}-{identity.hexdigest()[:16]}"
         self.python = self.folder / "bin" / "python"
@@ -86,6 +91,8 @@ class Build:
             for name, content in self.locks.items():
                 (self.folder / name).write_bytes(content)
             count = self.install(LOCK_FILES[self.profile][-1], lock_fd)
+            if self.local is not None:
+                self.install_local(self.local, lock_fd)
             self.put_project_on_path()
         except BaseException:
             remove(self.folder)
@@ -101,6 +108,18 @@ class Build:
         say(f"installing {total} packages from {lock}")
         run(command, f"install what {lock} lists", lock_fd, total=total)
         return total
+
+    def install_local(self, content: bytes, lock_fd: int) -> None:
+        """What the user has listed, in pip's own format, beside the locked packages and never in place of one."""
+        (self.folder / LOCAL_FILE).write_bytes(content)
+        locked = (self.folder / LOCK_FILES[self.profile][-1]).read_text()
+        pins = re.findall(r"^[A-Za-z0-9][^\s;\\]*==[^\s;\\]+(?:[ \t]*;[^\\\n]*)?", locked, re.MULTILINE)
+        (self.folder / CONSTRAINTS_FILE).write_text("\n".join(pins) + "\n")
+        command = [str(self.python), "-I", "-m", "pip", "install", "--progress-bar", "off"]
+        command += ["--constraint", str(self.folder / CONSTRAINTS_FILE), "-r", str(self.folder / LOCAL_FILE)]
+        say(f"installing what {LOCAL_FILE} lists")
+        # From the checkout: a path in the list is seen from where the list lies.
+        run(command, f"install what {LOCAL_FILE} lists", lock_fd, cwd=self.root)
 
     def put_project_on_path(self) -> None:
         """By a path seen from the folder, so that the checkout may be moved or copied as a whole.
@@ -153,7 +172,7 @@ def is_in_use(folder: Path) -> bool:
     return False
 
 
-def run(command: list[str], purpose: str, lock_fd: int, total: int = 0) -> None:
+def run(command: list[str], purpose: str, lock_fd: int, total: int = 0, cwd: Path | None = None) -> None:
     """Runs a step; tells how far pip is now and then, and when it fails, what it said last.
 
     The step inherits the build lock: it stays taken until the step ends, even if we are killed.
@@ -169,6 +188,7 @@ def run(command: list[str], purpose: str, lock_fd: int, total: int = 0) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
+        cwd=cwd,
         env=environment,
         pass_fds=(lock_fd,),
         encoding="utf-8",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -57,7 +58,16 @@ class BatchRun:
         self._started_s = time.monotonic()
 
     def run(self) -> int:
-        """The exit status. Raises UsageError when nothing was done, OutputError when the machine refuses."""
+        """The exit status. Raises UsageError when nothing was done, PercoreError when the machine refuses."""
+        try:
+            return self._run()
+        except OSError as error:
+            # Of what a run needs for itself, nothing else is refused.
+            if error.errno != errno.EMFILE:
+                raise
+            raise PercoreError(f"can't begin: {reason_of(error, or_else='lower --workers')}") from error
+
+    def _run(self) -> int:
         with StopSignals() as signals:
             shown = Progress(self._options.progress, self._estimate)
             limit_s = self._options.settings.drain_timeout_s

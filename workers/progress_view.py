@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from workers.phase import FETCHING, PhaseState
+from workers.phase import FETCHING, PhaseName, PhaseState
 from workers.screen import Line, Span
 from workers.summary import OriginUse
 from workers.tally import WorkerState
@@ -19,6 +19,13 @@ _LEAST_FIRST = ("bar", "in flight", "share", "rate", "left", "failed")
 # Below this, columns of figures don't stand under each other.
 _NARROW_COLUMNS = 64
 _KINDS_SHOWN = 5
+
+# In words, before an output's name.
+_PHASES: dict[PhaseName, str] = {
+    "unpacking": "unpacking",
+    "dropping": "taking failures out of",
+    "assembling": "assembling",
+}
 _ORIGINS_SHOWN = 3
 
 
@@ -52,7 +59,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 def words(snapshot: Snapshot) -> str:
     """It in one plain line."""
     if snapshot.phase.name != "fetching":
-        return f"{snapshot.phase.name} {snapshot.phase.output}: {_percent(snapshot.phase.share).strip() or 'begun'}"
+        phase = snapshot.phase
+        return f"{_PHASES[phase.name]} {phase.output}: {_percent(phase.share).strip() or 'begun'}"
     of = f" of {snapshot.total:,}" if snapshot.total is not None else ""
     return (
         f"{snapshot.done:,}{of} done, {snapshot.failed:,} failed, {snapshot.in_flight:,} in flight, "
@@ -107,7 +115,7 @@ def _bar_line(snapshot: Snapshot, columns: int, plain: bool) -> Line:
 
 
 def _phase_line(phase: PhaseState, columns: int, plain: bool) -> Line:
-    told: Line = [(f"{_percent(phase.share)}  ", ""), (phase.name, "bold"), (f" {phase.output}", "")]
+    told: Line = [(f"{_percent(phase.share)}  ", ""), (_PHASES[phase.name], "bold"), (f" {phase.output}", "")]
     bar = _bar(phase.share or 0.0, plain)
     has_room = sum(len(text) for text, _ in (*bar, *told)) <= columns
     return [*bar, *told] if has_room else told

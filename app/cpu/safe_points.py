@@ -139,6 +139,7 @@ class SafePoints:
         self._thread_dict = _thread_dict()
         # Mutable: by id, with the code itself, so that its id is nobody else's. Comparing codes would cost too much.
         self._verdicts: dict[int, tuple[str, CodeType]] = {}
+        self._safe: set[int] = set()  # those of them whose verdict is that there is no hazard
 
     def hazard(self, frame: FrameType | None) -> str | None:
         """Why no slice may be ended at this frame of the caller's thread: see the module; None if it may.
@@ -154,21 +155,42 @@ class SafePoints:
         return self._hazard_on_stack(frame, _handlers.codes())
 
     def _hazard_on_stack(self, frame: FrameType | None, handlers: set[int]) -> str | None:
-        boundary, verdicts = self._boundary, self._verdicts
+        boundary = self._boundary
+        above = frame
+        codes: list[int] = []
+        for _ in range(_UNMARKED_DEPTH):
+            if above is None:
+                break
+            code = above.f_code
+            if code is boundary:
+                # Mostly all of them have been met before, and are harmless: two looks for the whole stack.
+                if self._safe.issuperset(codes) and handlers.isdisjoint(codes):
+                    return None
+                break
+            codes.append(id(code))
+            above = above.f_back
+        return self._hazard_by_frame(frame, handlers)
+
+    def _hazard_by_frame(self, frame: FrameType | None, handlers: set[int]) -> str | None:
         for _ in range(_UNMARKED_DEPTH):
             if frame is None:
                 return "greenlet"
             code = frame.f_code
-            if code is boundary:
+            if code is self._boundary:
                 return None
             if id(code) in handlers:
                 return "handler"
-            known = verdicts.get(id(code))
-            verdict = known[0] if known is not None else self._judge(code)
-            if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
-                return verdict if verdict is not _STREAM else "io"
+            if hazard := self._hazard_of(frame, code):
+                return hazard
             frame = frame.f_back
         return self._hazard_deep(frame)
+
+    def _hazard_of(self, frame: FrameType, code: CodeType) -> str:
+        known = self._verdicts.get(id(code))
+        verdict = known[0] if known is not None else self._judge(code)
+        if verdict is _STREAM:
+            return "io" if _is_stream_method(frame) else _SAFE
+        return verdict
 
     def _hazard_deep(self, frame: FrameType | None) -> str | None:
         """The same for the deep part of a stack, which is looked at once.
@@ -186,10 +208,8 @@ class SafePoints:
             code = frame.f_code
             if code is self._boundary or not frame.f_trace_lines:
                 break
-            known = self._verdicts.get(id(code))
-            verdict = known[0] if known is not None else self._judge(code)
-            if verdict and (verdict is not _STREAM or _is_stream_method(frame)):
-                return verdict if verdict is not _STREAM else "io"
+            if hazard := self._hazard_of(frame, code):
+                return hazard
             depth += 1
             if may_mark and depth % _MARK_EVERY == 0 and not code.co_flags & _RESUMABLE:
                 marks.append(frame)
@@ -202,7 +222,10 @@ class SafePoints:
         verdict = _verdict(code)
         if len(self._verdicts) >= _VERDICTS_KEPT:
             self._verdicts.clear()
+            self._safe.clear()
         self._verdicts[id(code)] = (verdict, code)
+        if not verdict:
+            self._safe.add(id(code))
         return verdict
 
 

@@ -202,21 +202,5 @@ def count_kinds(path: Path) -> Kinds | None:
         raise OutputError(f"can't read {path}: {reason_of(error)}") from error
 
 
-def concatenate(parts: Iterator[Path], path: Path) -> None:
-    """Write the finished shards, in the order given, to `path`, flushed to the disk.
-
-    Raises OutputError when the file system refuses; then `path` is gone again, and the shards stay.
-    """
-    try:
-        with open(path, "wb") as out:
-            for part in parts:
-                with open(part, "rb") as file:
-                    copy_bytes(file.fileno(), 0, os.fstat(file.fileno()).st_size, out.fileno())
-            os.fsync(out.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise OutputError(f"can't write {path}: {reason_of(error)}") from error
-
-
 def _kind(error: Failure | None) -> str:
     return error.kind.value if error is not None else OK

@@ -1,5 +1,5 @@
-"""What a record says where there are no descriptors for a connection, however few are lacking: the same, whatever it
-was that could not be opened.
+"""Where descriptors are lacking, however few: a record says the same, whatever could not be opened for a connection,
+and a batch that can't begin says so in one line.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
+from tests.support.batch import COMMAND, run_batch
 from tests.support.origin import running_origin
-from tests.support.processes import HANG_GUARD_S, ROOT
+from tests.support.processes import HANG_GUARD_S, ROOT, running_process
 
 # With one descriptor more each time, from none, until it is enough.
 SCRIPT = """
@@ -73,3 +75,14 @@ def test_too_few_descriptors_for_a_connection(transport: str, way: str, kind: st
     assert refused == [[kind, SAID]] * len(refused)
     assert len(refused) >= steps, "what there is to open, each of it once"
     assert last == 200
+
+
+@pytest.mark.parametrize("limit", range(6, 14))
+def test_too_few_descriptors_to_begin_with(tmp_path: Path, limit: int) -> None:
+    (tmp_path / "urls.txt").write_text("http://127.0.0.1:1/\n")
+    batch = [*COMMAND, str(tmp_path / "urls.txt"), "-o", str(tmp_path / "out.jsonl"), "--workers", "1"]
+    with running_process(["bash", "-c", f'ulimit -n {limit}; exec "$@"', "-", *batch]) as process:
+        assert process.wait() in (2, 3), process.stderr
+    assert process.stderr.count("\n") == 1, process.stderr
+    assert "Too many open files (raise `ulimit -n`, or lower --" in process.stderr
+    assert run_batch(*batch[len(COMMAND) :])[0] == 1, "it is none the worse for it"

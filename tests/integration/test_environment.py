@@ -149,6 +149,30 @@ def test_test_environment_serves_runtime_commands(built: Checkout, wheels: dict[
     assert "installing 1 packages" in built.run("bench").stderr
 
 
+def test_what_a_users_own_stages_need_is_in_every_environment(built: Checkout, wheels: dict[str, str]) -> None:
+    own = built.root / "requirements-local.txt"
+    own.write_text("# of mymod\nother>=1\n")
+    said = built.run("python", "-c", "import other; print(other.VERSION)")
+    assert said.stdout == "1.0\n", said.stderr
+    assert "installing what requirements-local.txt lists" in said.stderr
+    assert built.run("python", "-c", "import other").stderr == "", "it is current"
+    built.write_locks(wheels["tiny2"], test="# tools\n")
+    built.run("bench")
+    assert built.run("python", "-c", f"import other; {PRINT_VERSION}").stdout == "2.0\n", "it outlives a change"
+    own.unlink()
+    assert built.run("python", "-c", "import other").returncode == 1
+
+
+def test_a_users_own_list_changes_no_locked_package(built: Checkout, wheels: dict[str, str]) -> None:
+    (built.root / "requirements-local.txt").write_text("tiny==2.0\n")
+    said = built.run("python", "-c", PRINT_VERSION)
+    assert (said.returncode, said.stdout) == (NO_ENVIRONMENT, "")
+    assert "could not install what requirements-local.txt lists" in said.stderr
+    assert "constraint" in said.stderr
+    (built.root / "requirements-local.txt").write_text("tiny\n")
+    assert built.run("python", "-c", PRINT_VERSION).stdout == "1.0\n"
+
+
 def test_two_first_uses_at_once(fresh: Checkout, held: WheelServer) -> None:
     with fresh.start("python", "-c", PRINT_VERSION) as first:
         assert held.arrived.wait(HANG_GUARD_S)

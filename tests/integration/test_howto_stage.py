@@ -16,7 +16,7 @@ from app.stages.crossing import argument_of, call
 from app.stages.registry import _NAMES, resolve
 from app.stages.testing import make_page
 from tests.support.ports import reserved_port
-from tests.support.processes import ROOT, running_process
+from tests.support.processes import ROOT, SCRIPT_GUARD_S, running_process
 
 HOWTO = ROOT / "docs/howto/write-a-stage.md"
 REFERENCE = ROOT / "docs/reference/stages.md"
@@ -28,6 +28,7 @@ def _blocks(file: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}$(.*?)^```$", file.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.timeout(2 * SCRIPT_GUARD_S)
 def test_the_commands(tmp_path: Path) -> None:
     with reserved_port() as port:
         script = "\n".join(_blocks(HOWTO, "sh")).replace("bin/test test_mymod.py", 'bin/test "$PWD/test_mymod.py"')
@@ -37,7 +38,7 @@ def test_the_commands(tmp_path: Path) -> None:
         urls = (ROOT / "examples/site-urls.txt").read_text().replace(":8080", f":{port}")
         (tmp_path / "site-urls.txt").write_text(urls)
         with running_process(["bash", "-c", script + "\nkill %1\n"], cwd=tmp_path) as process:
-            process.wait(timeout_s=110)
+            process.wait(timeout_s=SCRIPT_GUARD_S)
             out, said = process.stdout, process.stderr
     assert "{'tides': 2, 'words': 5}\n" in out, said
     records = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.needs import require_program
 from tests.support.ports import reserved_port
-from tests.support.processes import ROOT, running_process
+from tests.support.processes import ROOT, SCRIPT_GUARD_S, running_process
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def tour() -> str:
     return "\n".join(re.findall(r"^```sh$(.*?)^```$", section.group(1), re.MULTILINE | re.DOTALL))
 
 
+@pytest.mark.timeout(2 * SCRIPT_GUARD_S)
 def test_the_tour(tmp_path: Path, ports: tuple[int, int]) -> None:
     require_program("curl", how="apt install curl")
     site, service = ports
@@ -50,7 +51,7 @@ def test_the_tour(tmp_path: Path, ports: tuple[int, int]) -> None:
     script = script.replace(" &\n", f" &\n{WAIT.format(port=site)}", 1)
     environment = os.environ | {"PERCORE_BIND": f"127.0.0.1:{service}"}
     with running_process(["bash", "-c", script + "\nkill %1 %2\n"], cwd=tmp_path, env=environment) as process:
-        process.wait(timeout_s=110)
+        process.wait(timeout_s=SCRIPT_GUARD_S)
         out, said = process.stdout, process.stderr
     lines = len(urls.splitlines())
     tides = [json.loads(line) for line in (tmp_path / "tides.jsonl").read_text().splitlines()]

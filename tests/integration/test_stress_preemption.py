@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import sys
 
-from tests.support.processes import running_process
+import pytest
+
+from tests.support.processes import SCRIPT_GUARD_S, running_process
 
 
+@pytest.mark.timeout(2 * SCRIPT_GUARD_S)
 def test_preempted_stages_give_what_they_give_undisturbed() -> None:
     command = [sys.executable, "-m", "tests.stress_preemption", "--rounds", "2"]
     with running_process(command) as running:
-        status = running.wait(timeout_s=110)
+        status = running.wait(timeout_s=SCRIPT_GUARD_S)
     assert status == 0, running.stdout + running.stderr
     # It reaches deep enough: slices were ended by force, at hazards too, and runs were cut off.
     counted = {word: int(count) for count, word in re.findall(r"(\d+) (runs|ended|over|killed|faults)", running.stdout)}

@@ -24,6 +24,8 @@ from tests.support.ports import Address, is_connectable
 
 ROOT = Path(__file__).resolve().parents[2]
 HANG_GUARD_S = 30.0
+SCRIPT_GUARD_S = 300.0
+"""For what runs many programs one after another. It is beyond pytest's own guard, which such a test has to raise."""
 _POLL_S = 0.01
 
 _T = TypeVar("_T")

@@ -24,18 +24,18 @@ def test_what_goes_in_comes_out_in_order(failures: dict[int, str]) -> None:
     assert list(unpacked(packed_of(failures))) == sorted(failures.items())
 
 
-def test_a_million_are_few_bytes_and_never_in_memory() -> None:
+def test_many_are_few_bytes_and_never_in_memory() -> None:
     tracemalloc.start()
     try:
         failed = FailedIndexes()
-        for index in range(0, 3_000_000, 3):
+        for index in range(0, 600_000, 3):
             failed.add(index, "timeout")
         packed = failed.packed()
-        assert sum(1 for _ in unpacked(packed)) == 1_000_000
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        assert sum(1 for _ in unpacked(packed)) == 200_000
+        assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()
-    assert len(packed["timeout"]) < 5000
+    assert len(packed["timeout"]) < 1000
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-4], lambda data: b"\0" + data, lambda data: b""])

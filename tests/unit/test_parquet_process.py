@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,36 @@ def test_a_shard_that_is_gone_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"can't write .*out.parquet: No such file or directory: .*gone.jsonl"):
         assemble(spec, [shard(tmp_path, 0), tmp_path / "gone.jsonl"], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["000000.jsonl"]
+
+
+def test_who_counts_the_shards_is_not_far_ahead_of_the_process(tmp_path: Path) -> None:
+    """Which waits in the first one until it is written, and has not taken the name of the 200th then."""
+    first = shard(tmp_path, 0)
+    content = first.read_bytes()
+    first.unlink()
+    os.mkfifo(first)
+    is_written = threading.Event()
+    ahead = []
+
+    def counted() -> Iterator[Path]:
+        yield first
+        for number in range(1, 400):
+            if number == 200:
+                ahead.append(not is_written.is_set())
+            yield shard(tmp_path, number)
+
+    def write() -> None:
+        with first.open("wb") as pipe:
+            is_written.set()
+            pipe.write(content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open(tmp_path / "out.parquet", "wb") as out:
+        write_parquet_apart(counted(), out)
+    writer.join()
+    assert ahead == [False]
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == 400
 
 
 def test_a_full_disk_is_one_error(tmp_path: Path) -> None:

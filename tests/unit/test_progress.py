@@ -127,8 +127,11 @@ def test_a_phase_in_a_plain_line() -> None:
     scene.progress.update(scene.tally, PhaseState("unpacking", "out/", 0.456))
     assert scene.shown() == "fetch-batch: unpacking out/: 46%\n"
     scene.now_s += 5
+    scene.progress.update(scene.tally, PhaseState("dropping", "out/", 1.0))
+    assert scene.shown().splitlines()[1:] == ["fetch-batch: taking failures out of out/: 100%"]
+    scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("assembling", "out.warc.gz", None))
-    assert scene.shown().splitlines()[1] == "fetch-batch: assembling out.warc.gz: begun"
+    assert scene.shown().splitlines()[2:] == ["fetch-batch: assembling out.warc.gz: begun"]
 
 
 def test_none_is_silent() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.errors import OutputError
 from app.model.outcome import ErrorKind, Failure, Outcome
-from app.sinks.jsonl import JsonlPart, concatenate, count_kinds
+from app.sinks.jsonl import JsonlPart, count_kinds
 
 
 def outcome(index: int, kind: ErrorKind | None = None) -> Outcome:
@@ -73,14 +73,8 @@ def test_what_cannot_be_opened_is_one_error(tmp_path: Path) -> None:
         JsonlPart(tmp_path / "missing" / "part")
 
 
-def test_concatenate(tmp_path: Path) -> None:
-    for name, text in (("a", "1\n2\n"), ("b", ""), ("c", "3\n")):
-        (tmp_path / name).write_text(text)
-    concatenate((tmp_path / name for name in "abc"), tmp_path / "out")
-    assert (tmp_path / "out").read_text() == "1\n2\n3\n"
-    assert count_kinds(tmp_path / "a") is None, "these are no records"
+def test_what_has_no_records_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "numbers").write_text("1\n2\n")
+    assert count_kinds(tmp_path / "numbers") is None
     with pytest.raises(OutputError, match="can't read"):
         count_kinds(tmp_path)
-    with pytest.raises(OutputError):
-        concatenate((tmp_path / name for name in "ax"), tmp_path / "other")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c", "out"]

@@ -101,7 +101,7 @@ def test_a_body_store_is_made_at_once(tmp_path: Path) -> None:
         page_outputs([], f"{tmp_path}/file")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=LISTS)
 def test_records_of_any_shape_survive(tmp_path_factory: pytest.TempPathFactory, made: list[Outcome]) -> None:
     folder = tmp_path_factory.mktemp("round")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,14 +25,24 @@ from tests.support.shards import outcome, shards_of
 pytestmark = pytest.mark.usefixtures("parquet_in_this_process")
 
 
-def test_parquet_without_pyarrow_is_refused_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("built_by_us", "advice"),
+    [(True, r"add the line pyarrow>=\d+ to requirements-local.txt"), (False, r"/bin/python -m pip install 'pyarrow>=")],
+)
+def test_parquet_without_pyarrow_is_refused_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, built_by_us: bool, advice: str
+) -> None:
     monkeypatch.setattr("app.sinks.outputs.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=rf"{sys.executable} -m pip install 'pyarrow>="):
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    if built_by_us:
+        (tmp_path / "percore-environment").touch()
+    with pytest.raises(UsageError, match=advice):
         OutputSpec.parse("a.parquet")
     OutputSpec.parse("a.jsonl")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(made=LISTS)
 def test_records_of_any_shape_come_back_out_of_parquet(
     tmp_path_factory: pytest.TempPathFactory, made: list[Outcome]

@@ -47,7 +47,7 @@ Lots = Callable[[Iterable[Entry]], Iterator[list[Outcome]]]
 
 
 def journal(lines: list[bytes], lots: Lots, folder: Path) -> None:
-    """As workers/batch_worker.py; no other is at work here, so nobody is told."""
+    """As workers/shard_runs.py; no other is at work here, so nobody is told."""
     folder.mkdir()
     runs: dict[int, ShardRun] = {}
     unsynced: set[int] = set()
