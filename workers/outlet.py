@@ -70,6 +70,10 @@ class Outlet:
             self._is_closed = True
             self._waiting.clear()
             self._changed.notify_all()
+        if is_whole and self._thread is not None:
+            # One that is left to the end of the interpreter is ended by a library that is loaded only then, for which
+            # there may be no descriptor.
+            self._thread.join()
         return is_whole
 
     def _put(self, piece: _Piece) -> None:
