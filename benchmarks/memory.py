@@ -101,7 +101,8 @@ class _Progress:
         for line in stream:
             self.last = line.strip()
             if line.startswith("{"):
-                self.done = json.loads(line)["done"]
+                # Messages and the summary are such lines, too.
+                self.done = json.loads(line).get("done", self.done)
 
 
 def _rss_mb(pid: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -84,21 +83,20 @@ class BatchRun:
                 return self._begin_and_work(signals, shown, beside)
             except Interrupted:
                 # Before anything was fetched.
-                self._write_summary(self._summary("interrupted"))
+                self._write_summary(self._summary("interrupted"), shown)
                 shown.say(self._advice_to_go_on())
                 return EXIT_INTERRUPTED
             except Exception as error:
-                self._write_summary(self._summary("refused" if isinstance(error, UsageError) else "stopped"))
+                self._write_summary(self._summary("refused" if isinstance(error, UsageError) else "stopped"), shown)
                 raise
             finally:
-                shown.close()
+                shown.close(signals.reader_limit_s)
                 if not beside.is_left:
                     self._folder.release()
 
     def _begin_and_work(self, signals: StopSignals, shown: Progress, beside: Beside) -> int:
+        self._open_cache(shown)
         options, plan = self._options, self._plan
-        if self._cache is not None:
-            open_folder(Path(self._cache.folder))
         if options.fresh and self._folder.has_unfinished_run:
             # What is thrown away for a command that can't be done would be lost for nothing.
             check_begin(self._begin(), self._topology.allowed, signals)
@@ -107,8 +105,11 @@ class BatchRun:
         )
         if done is not None:
             what = "no record of it failed like that" if options.retry_failed else "the same command has written it"
-            shown.say(f"fetch-batch: nothing to do: {self._outputs()} is finished, {what} ({done.summary.lines()[0]})")
-            self._write_summary(done.summary)
+            are = "is" if len(plan.outputs) == 1 else "are"
+            shown.say(
+                f"fetch-batch: nothing to do: {self._outputs()} {are} finished, {what} ({done.summary.lines()[0]})"
+            )
+            self._write_summary(done.summary, shown)
             return 0
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
@@ -124,8 +125,14 @@ class BatchRun:
             raise
         finally:
             ledger.close()
-        self._write_summary(summary)
+        self._write_summary(summary, shown)
         return self._say_how_it_ended(summary, supervisor, shown)
+
+    def _open_cache(self, shown: Progress) -> None:
+        if self._cache is not None and (why := open_folder(Path(self._cache.folder))):
+            shown.say(f"fetch-batch: {why}; going on without it")
+            self._options = msgspec.structs.replace(self._options, cache=None)
+            self._cache = None
 
     def _work(self, supervisor: Supervisor, beside: Beside, feed: Feed) -> Summary:
         """Fetch what has no record, and make the outputs."""
@@ -166,8 +173,7 @@ class BatchRun:
         self._folder.publish(lambda: (shard_path(path, number) for number in numbers), self._plan.manifest, summary)
 
     def _say_how_it_ended(self, summary: Summary, supervisor: Supervisor, shown: Progress) -> int:
-        for line in summary.lines():
-            shown.say(line)
+        shown.sum_up(summary)
         for advice in advise(added_up(supervisor.uses), self._options.settings.slice_ms / 1000):
             shown.say(f"advice: {advice.text}")
         if summary.state == "interrupted":
@@ -231,14 +237,10 @@ class BatchRun:
             cache=None if self._cache is None else supervisor.cache if supervisor is not None else CacheCounts(),
         )
 
-    def _write_summary(self, summary: Summary) -> None:
+    def _write_summary(self, summary: Summary, shown: Progress) -> None:
         if self._options.summary is None:
             return
         try:
             Path(self._options.summary).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
         except OSError as error:
-            _print(f"can't write the summary to {self._options.summary}: {reason_of(error)}")
-
-
-def _print(line: str) -> None:
-    sys.stderr.write(f"fetch-batch: {line}\n")
+            shown.say(f"fetch-batch: can't write the summary to {self._options.summary}: {reason_of(error)}")

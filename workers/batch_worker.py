@@ -17,6 +17,7 @@ from app.engine.engine import Engine
 from app.engine.stage_loading import load_stages
 from app.engine.stage_rules import StageRules
 from app.errors import UsageError
+from app.fetching import denials
 from app.policy.addresses import AddressPolicy, parse_allowed
 from app.telemetry.log import configure
 from workers.batch_overseer import BatchOverseer
@@ -54,6 +55,7 @@ class BatchWorker:
         begin = link.orders.get()
         assert isinstance(begin, Begin)
         configure(begin.settings.log_level)
+        denials.are_details()
         try:
             # Before, as what an edited stage can't do matters less; after, as what was looked at is what was imported.
             check_sources(begin.sources)

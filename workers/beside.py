@@ -16,6 +16,7 @@ from app.errors import Interrupted
 from workers.drain import STEP_CANCEL, STEP_DRAIN, StopSignals
 from workers.phase import Phase
 from workers.progress import Progress
+from workers.suspension import suspend
 from workers.tally import Tally
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Beside:
         leave_at_s: float | None = None
         while not results and not errors:
             now_s = time.monotonic()
+            if self._signals.wants_pause:
+                suspend(self._signals, self._progress)
             if self._signals.step >= STEP_DRAIN and leave_at_s is None:
                 self._phase.stop()
                 leave_at_s = now_s + self._limit_s

@@ -118,9 +118,15 @@ class Child:
 
     def kill(self) -> None:
         """End it at once, and whatever it has started in its process group."""
-        # Its group keeps its number until we reap it, so this hits nobody else, also when it has ended itself.
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        """Stop it, and whatever it has started in its process group, until `resume`."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        self._signal_group(signal.SIGCONT)
 
     def reap(self) -> tuple[int, list[Note]]:
         """End what is left of its process group, and wait for its own end, which must have come or been asked for.
@@ -135,6 +141,11 @@ class Child:
         running = self._black_box.read()
         self._black_box.close()
         return status, running
+
+    def _signal_group(self, number: int) -> None:
+        # Its group keeps its number until we reap it, so this hits nobody else, also when it has ended itself.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def _has_ended(self) -> bool:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -4,7 +4,8 @@
     2  a second SIGINT            let go of what is in flight
     3  a third one                kill
 
-A signal only raises the step; the loop that waits on `fileno()` wakes up and acts. Nothing is done in a handler.
+A signal only raises the step; the loop that waits on `fileno()` wakes up and acts. Nothing is done in a handler. The
+same goes for SIGTSTP, ctrl-Z, which asks for no step but for a pause.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ STEP_DRAIN = 1
 STEP_CANCEL = 2
 STEP_KILL = 3
 
-_CATCH = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How long the last lines wait for a reader who does not read, by the step.
+_READER_S = (5.0, 1.0, 0.1, 0.1)
+
+_CATCH = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
 
 
 class StopSignals:
-    """A context in which stop signals are counted instead of ending the process. Main thread only."""
+    """A context in which stop signals are counted instead of ending the process. Main thread only.
+
+    wants_pause  ctrl-Z: `suspend` is to be called as soon as all is prepared for it
+    """
 
     def __init__(self) -> None:
         self.step = 0
+        self.wants_pause = False
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -60,6 +68,20 @@ class StopSignals:
         except BlockingIOError:
             pass
 
+    def suspend(self) -> None:
+        """Stop this process, as SIGTSTP does by itself. Returns once somebody has it go on, or at once where there is
+        nobody who could.
+        """
+        self.wants_pause = False
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # To this very thread: so it is stopped before the call is over.
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+
+    def reader_limit_s(self) -> float:
+        """How long the end of this process may wait for who reads what it says: the less, the more often asked."""
+        return _READER_S[self.step]
+
     def wake(self) -> None:
         """Make `fileno()` readable without a signal. From any thread."""
         # Full: it is readable. Closed: nobody waits any more.
@@ -67,7 +89,9 @@ class StopSignals:
             self._writer.send(b"!")
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
+        if number == signal.SIGTSTP:
+            self.wants_pause = True
+        elif number == signal.SIGINT:
             self.step = min(self.step + 1, STEP_KILL)
         else:
             self.step = max(self.step, STEP_DRAIN)

@@ -23,6 +23,7 @@ from app.errors import PercoreError, UsageError
 from workers.batch_options import BatchCommand, batch_options, options_of
 from workers.batch_run import EXIT_INTERRUPTED, BatchRun
 from workers.drain import leave
+from workers.outlet import tell
 from workers.plan import make_plan
 
 EXIT_USAGE = 2
@@ -79,7 +80,10 @@ def main() -> NoReturn:
 
 
 def _complain(message: str, status: int) -> int:
-    sys.stderr.write(f"{_name()}: {message}\n")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing is left to be done but this line, which may have no reader.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    tell(sys.stderr, f"{_name()}: {message}")
     return status
 
 

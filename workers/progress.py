@@ -1,7 +1,8 @@
 """Progress: what a person (or a machine) sees of a running batch, on standard error.
 
 On a terminal a few lines that are drawn anew in place; elsewhere a plain line every few seconds; on request JSON
-lines. A terminal that goes away (a hang-up) takes nothing with it: the batch goes on, or drains, in silence.
+lines. A terminal that goes away (a hang-up) takes nothing with it: the batch goes on, or drains, in silence. One that
+nobody reads holds up nothing: no method waits for a reader but `close` and `pause`, for a moment.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Literal, TextIO
 
 import msgspec
 
+from workers.outlet import Outlet
 from workers.phase import FETCHING, PhaseState
 from workers.progress_view import Snapshot, picture, words
-from workers.screen import Screen, takes_more
-from workers.summary import OriginUse
+from workers.screen import Screen, window_size
+from workers.summary import OriginUse, Summary
 from workers.tally import Tally
 
 Mode = Literal["auto", "none", "json"]
@@ -32,6 +33,9 @@ _JSON_EVERY_S = 1.0
 _RATE_OVER_S = 10.0
 
 _SLOWEST_TOLD = 10
+
+# Longer than any reader takes who reads at all.
+_PAUSE_S = 1.0
 
 
 class Progress:
@@ -49,7 +53,8 @@ class Progress:
         clock_s: Callable[[], float] = time.monotonic,
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        self._stream = stream or sys.stderr
+        stream = stream or sys.stderr
+        self._outlet = Outlet(stream)
         self._estimate = estimate
         self._clock_s = clock_s
         self._started_s = self._shown_s = clock_s()
@@ -57,13 +62,14 @@ class Progress:
         self._screen: Screen | None = None
         self._mode: Literal["live", "log", "json", "none"]
         if mode == "auto":
-            self._mode = "live" if _can_draw(self._stream) else "log"
+            self._mode = "live" if _can_draw(stream) else "log"
         else:
             self._mode = mode
         if self._mode == "live":
             # https://no-color.org: present and not empty.
-            self._screen = Screen(self._stream, coloured=not os.environ.get("NO_COLOR"), size=size)
-        self._is_plain = not (self._stream.encoding or "").lower().startswith("utf")
+            coloured = not os.environ.get("NO_COLOR")
+            self._screen = Screen(coloured=coloured, size=size or (lambda: window_size(stream)))
+        self._is_plain = not (stream.encoding or "").lower().startswith("utf")
         self.every_s = {"live": _REDRAW_EVERY_S, "log": _LOG_EVERY_S, "json": _JSON_EVERY_S, "none": 3600.0}[self._mode]
 
     def update(self, tally: Tally, phase: PhaseState = FETCHING) -> None:
@@ -73,46 +79,54 @@ class Progress:
             return
         self._shown_s = now_s
         snapshot = self._snapshot(tally, phase, now_s)
-        if self._screen is not None:
-            if takes_more(self._stream):
-                screen = self._screen
-                columns, rows = screen.size()
-                lines = picture(snapshot, rows - 1, columns=columns, plain=self._is_plain)
-                self._safely(lambda: screen.draw(lines))
-        elif self._mode == "json":
-            self._print(msgspec.json.encode(snapshot).decode())
-        elif self._mode == "log":
-            self._print(f"fetch-batch: {words(snapshot)}")
-
-    def say(self, line: str) -> None:
-        """Print a line at once, above the live ones."""
         screen = self._screen
         if screen is not None:
-            self._safely(lambda: screen.above(line))
+            self._outlet.show(lambda: self._drawn(screen, snapshot))
+        elif self._mode == "json":
+            self._outlet.show(lambda: _json_line(snapshot))
+        elif self._mode == "log":
+            self._outlet.show(lambda: f"fetch-batch: {words(snapshot)}\n")
+
+    def say(self, line: str) -> None:
+        """Print a line at once, above the live ones; among JSON lines it is one, too."""
+        screen = self._screen
+        if screen is not None:
+            self._outlet.say(lambda: screen.above(line))
+        elif self._mode == "json":
+            self._outlet.say(lambda: _json_line({"message": line}))
         else:
-            self._print(line)
+            self._outlet.say(lambda: f"{line}\n")
 
-    def close(self) -> None:
-        """Take the live lines off the screen."""
+    def sum_up(self, summary: Summary) -> None:
+        """Say what the run came to."""
+        if self._mode == "json":
+            self._outlet.say(lambda: _json_line({"summary": summary}))
+        else:
+            for line in summary.lines():
+                self.say(line)
+
+    def pause(self, limit_s: float = _PAUSE_S) -> None:
+        """Take the live lines off the screen until the next `update`, for whoever uses it meanwhile.
+
+        limit_s  how long to wait until all is read that was said
+        """
         if self._screen is not None:
-            self._safely(self._screen.clear)
+            self._outlet.say(self._screen.clear)
+        self._outlet.flush(lambda: limit_s)
+
+    def close(self, limit_s: Callable[[], float]) -> None:
+        """Take the live lines off the screen, and let all be read that was said. Nothing can be said any more.
+
+        limit_s  how long to wait for a reader, asked again and again
+        """
+        if self._screen is not None:
+            self._outlet.say(self._screen.clear)
             self._screen = None
+        self._outlet.close(limit_s)
 
-    def _print(self, line: str) -> None:
-        def write() -> None:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-
-        self._safely(write)
-
-    def _safely(self, write: Callable[[], None]) -> None:
-        """Write, unless nobody is there to read: no batch ends because of that."""
-        try:
-            write()
-        except OSError:
-            self._screen = None
-            self._mode = "none"
-            _write_to_nobody(self._stream)
+    def _drawn(self, screen: Screen, snapshot: Snapshot) -> str:
+        columns, rows = screen.size()
+        return screen.draw(picture(snapshot, rows - 1, columns=columns, plain=self._is_plain))
 
     def _snapshot(self, tally: Tally, phase: PhaseState, now_s: float) -> Snapshot:
         kinds = tally.kinds
@@ -146,11 +160,5 @@ def _can_draw(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
-def _write_to_nobody(stream: TextIO) -> None:
-    """Send what is still to be written there nowhere, what is in its buffer included: else the interpreter would try
-    again at its end, and fail with a status of its own.
-    """
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def _json_line(value: object) -> str:
+    return f"{msgspec.json.encode(value).decode()}\n"

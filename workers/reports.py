@@ -9,6 +9,7 @@ import gevent
 
 from app.model.outcome import Outcome
 from app.policy.heaviest import Heaviest
+from app.policy.urls import origin_of
 from workers.messages import Count
 from workers.parent_link import ParentLink
 from workers.pulse import Pulse
@@ -61,5 +62,5 @@ class Reports:
 
 
 def _origin(outcome: Outcome) -> str:
-    """Where the answer came from, or should have."""
-    return "/".join((outcome.final_url or outcome.url).split("/", 3)[:3])
+    """Where the answer came from, or should have. Without what else is in a URL, passwords above all."""
+    return str(origin_of(outcome.final_url or outcome.url))

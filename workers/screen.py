@@ -1,13 +1,12 @@
-"""Screen: a few lines at the bottom of what a terminal shows, drawn anew in place.
+"""Screen: a few lines at the bottom of what a terminal shows, drawn anew in place: the text to be written for it.
 
-The law: one write for one picture, of what fits the window at that moment, and the cursor stays at the end of the last
+The law: one text for one picture, of what fits the window at that moment, and the cursor stays at the end of the last
 line; so what is printed later, by whomever, comes below. Only control sequences of ECMA-48 that every terminal knows.
 """
 
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TextIO
@@ -35,31 +34,16 @@ def window_size(stream: TextIO) -> tuple[int, int]:
     return _USUAL_SIZE
 
 
-def takes_more(stream: TextIO) -> bool:
-    """Whether a write would not wait: a terminal that was stopped (ctrl-S) takes none."""
-    try:
-        return bool(select.select([], [stream], [], 0)[1])
-    except (OSError, ValueError):
-        return True
-
-
 class Screen:
-    """Draws on `stream`. Its methods raise OSError when that is gone.
+    """What its methods return is to be written at once, all of it, and in this order.
 
     coloured  use styles
     size      columns and rows of the window, asked for each picture
     """
 
-    def __init__(
-        self,
-        stream: TextIO,
-        *,
-        coloured: bool,
-        size: Callable[[], tuple[int, int]] | None = None,
-    ) -> None:
-        self._stream = stream
+    def __init__(self, *, coloured: bool, size: Callable[[], tuple[int, int]]) -> None:
         self._coloured = coloured
-        self._size = size or (lambda: window_size(stream))
+        self._size = size
         self._widths: list[int] = []  # of the lines that are there, in characters
 
     def size(self) -> tuple[int, int]:
@@ -68,24 +52,25 @@ class Screen:
         # The last column stays free: where a full line leaves the cursor differs from terminal to terminal.
         return max(1, columns - 1), rows
 
-    def draw(self, lines: Sequence[Line]) -> None:
+    def draw(self, lines: Sequence[Line]) -> str:
         """Show these lines in the place of the last ones, cut to the window."""
         columns, rows = self.size()
         lines = lines[:rows]
         cut = [_cut(line, columns) for line in lines]
         picture = f"{_TO_LINE_END}\r\n".join(map(self._styled, cut))
-        self._write(f"{self._to_the_top()}{picture}{_TO_SCREEN_END}")
+        drawn = f"{self._to_the_top()}{picture}{_TO_SCREEN_END}"
         self._widths = [sum(len(text) for text, _ in line) for line in cut]
+        return drawn
 
-    def above(self, text: str) -> None:
+    def above(self, text: str) -> str:
         """Print a line above what is drawn next."""
-        self._write(f"{self._to_the_top()}{_TO_SCREEN_END}{text}\r\n")
-        self._widths = []
+        return f"{self.clear()}{text}\r\n"
 
-    def clear(self) -> None:
+    def clear(self) -> str:
         """Take the lines away."""
-        self._write(f"{self._to_the_top()}{_TO_SCREEN_END}")
+        cleared = f"{self._to_the_top()}{_TO_SCREEN_END}"
         self._widths = []
+        return cleared
 
     def _to_the_top(self) -> str:
         """From the end of the last line to the beginning of the first, wherever the window has put them by now."""
@@ -98,10 +83,6 @@ class Screen:
         if not self._coloured:
             return "".join(text for text, _ in line)
         return "".join(f"{STYLES[style]}{text}{_RESET}" if style else text for text, style in line)
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
 
 
 def _cut(line: Line, columns: int) -> Line:

@@ -72,6 +72,11 @@ class Stopping:
             self.problem = problem
             self._drain(0.0, time.monotonic(), _FAULT_GRACE_S)
 
+    def paused(self, seconds: float) -> None:
+        """Nobody could do anything for so long: what is to be ended later is to be ended as much later."""
+        if self._kill_at_s is not None:
+            self._kill_at_s += seconds
+
     def patience_s(self, most_s: float) -> float:
         """How long whoever calls `obey` may wait for something to happen."""
         if self._kill_at_s is None:

@@ -89,13 +89,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         if len(self.slowest_origins) > 1:
             lines.append("most time went to:")
             lines += [
-                f"  {use.origin}  {use.seconds / use.fetches:.3g} s a fetch, {use.fetches:,} fetches"
+                f"  {use.origin}  {use.seconds / use.fetches:.3g} s a fetch, {use.fetches:,} {_fetches(use.fetches)}"
                 for use in self.slowest_origins[:_SLOWEST_SHOWN]
             ]
         return lines
 
 
 _SLOWEST_SHOWN = 3
+
+
+def _fetches(number: int) -> str:
+    return "fetch" if number == 1 else "fetches"
 
 
 def _cache_line(cache: CacheCounts) -> str:

@@ -35,6 +35,7 @@ from workers.messages import (
 )
 from workers.progress import Progress
 from workers.stopping import Stopping
+from workers.suspension import suspend
 from workers.tally import Tally, WorkerState
 
 # A child that dies before it is ready may have had bad luck; so many in a row have a reason that stays.
@@ -107,6 +108,8 @@ class Supervisor:
                 while self._children:
                     for key, _ in self._selector.select(self._stopping.patience_s(patience_s)):
                         key.data()
+                    if signals.wants_pause:
+                        self._stopping.paused(suspend(signals, self._progress, self._children))
                     self._stopping.obey(signals.step)
                     self._hand_out()
                     self._count_skipped()

@@ -23,6 +23,7 @@ from gevent.monkey import get_original
 from app.errors import FetchError
 from app.fetching.answer import Answer
 from app.fetching.curl_errors import TransferError, no_socket
+from app.fetching.denials import log_denial
 from app.fetching.head import final_head
 from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.names import Names, NameStatistics
@@ -372,7 +373,7 @@ class CurlTransport:
             return addresses
         decision = self.policy.decide(addresses)
         if decision.denial is not None:
-            _log.warning("%s: %s", host, decision.denial.detail)
+            log_denial(host, decision.denial)
             raise decision.denial.error()
         return decision.vetted
 

@@ -8,7 +8,6 @@ lead anywhere else. It holds for every hop of a redirect, since every hop dials 
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 import sys
 from typing import Any
@@ -24,10 +23,9 @@ from urllib3.util.connection import create_connection
 
 from app.errors import FetchError, InvalidRequest
 from app.fetching.curl_errors import no_socket
+from app.fetching.denials import log_denial
 from app.fetching.names import Names
 from app.policy.addresses import AddressPolicy
-
-_log = logging.getLogger("percore.fetching")
 
 
 class AddressDenied(NewConnectionError):
@@ -80,7 +78,7 @@ class Dialer:
             raise NameResolutionError(connection.host, connection, reason) from error
         decision = self.policy.decide(found)
         if decision.denial is not None:
-            _log.warning("%s: %s", connection.host, decision.denial.detail)
+            log_denial(connection.host, decision.denial)
             raise AddressDenied(connection, decision.denial.message)
         return decision.vetted
 

@@ -46,17 +46,39 @@ _ABANDONED_S = 3600.0
 _BLOCK_BYTES = 512
 
 
-def open_folder(folder: Path) -> None:
-    """Make the folder, for its owner alone, if it is not there. Raises UsageError if it can't be used."""
+# What no other state of the machine would mend: the name is a mistake.
+_MISTAKES = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+
+
+def open_folder(folder: Path) -> str:
+    """Make the folder, for its owner alone, if it is not there.
+
+    Returns why it can't be used as the machine is now, else nothing.
+    Raises UsageError for a name that can't be a folder's.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for sub_folder in (_UNFINISHED, *(f"{number:02x}" for number in range(_FOLDERS))):
             (folder / _VERSION / sub_folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        tag = folder / "CACHEDIR.TAG"
-        if not tag.exists():
-            tag.write_bytes(_TAG)
     except OSError as error:
-        raise UsageError(f"the cache {folder} can't be used: {reason_of(error)}: {error.filename}") from error
+        why = f"the cache {folder} can't be used: {reason_of(error)}"
+        if error.filename is not None:
+            why += f": {error.filename}"
+        if error.errno in _MISTAKES:
+            raise UsageError(why) from error
+        return why
+    _tag(folder / "CACHEDIR.TAG")
+    return ""
+
+
+def _tag(path: Path) -> None:
+    """Tell backups. What is there can be read without, and a later run may have room for it."""
+    try:
+        if not path.exists():
+            path.write_bytes(_TAG)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
 
 
 class CacheFolder:

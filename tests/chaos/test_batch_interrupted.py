@@ -269,7 +269,7 @@ def test_an_output_that_appears_meanwhile_is_left_alone(origin: Origin, source: 
         origin.wait_waiting("held", n=1)
         output.write_text("precious")
         origin.open("held")
-        assert process.wait() == 3
+        assert process.wait() == 3, process.stderr
         assert "has appeared since the start" in process.stderr
     assert output.read_text() == "precious"
     output.unlink()
@@ -293,7 +293,7 @@ def test_a_child_that_can_not_be_replaced_ends_the_run(origin: Origin, source: P
         origin.wait_waiting("held", n=8)
         limit_files(process.pid, 3)
         os.kill(children_of(process.pid)[0], signal.SIGKILL)
-        assert process.wait() == 3
+        assert process.wait() == 3, process.stderr
         assert (
             "can't start a worker: Too many open files (raise `ulimit -n`, or lower --workers); what was written"
         ) in process.stderr

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from app.fetching.session import Transport
 from tests.support.batch import records, run_batch
 from tests.support.fetch_service import fetch, fetch_service
 from tests.support.origin import Origin, running_origin
@@ -76,6 +78,26 @@ def test_a_batch_can_be_held_to_it_too(origin: Origin, tmp_path: Path) -> None:
     run_batch(tmp_path / "urls.txt", "-o", tmp_path / "out.jsonl", "--deny-private")
     assert [record["error"]["kind"] for record in records(tmp_path / "out.jsonl")] == ["address_denied"] * 2
     assert origin.counts().total == before
+
+
+@pytest.mark.parametrize("transport", get_args(Transport))
+@pytest.mark.parametrize("level", ["warning", "debug"])
+def test_a_batch_has_them_in_its_records_and_its_display_to_itself(
+    origin: Origin, tmp_path: Path, transport: str, level: str
+) -> None:
+    (tmp_path / "urls.txt").write_text("".join(f"http://localhost:{origin.port}/ok?{n}\n" for n in range(4)))
+    _, stderr = run_batch(
+        *(tmp_path / "urls.txt", "-o", tmp_path / "out.jsonl", "--deny-private", "--progress", "json"),
+        PERCORE_LOG_LEVEL=level,
+        PERCORE_TRANSPORT=transport,
+    )
+    lines = [line for line in stderr.splitlines() if not line.startswith("{")]
+    if level == "debug":
+        assert sum("localhost: 127.0.0.1 may not be contacted" in line for line in lines) == 4
+    else:
+        assert lines == []
+        assert json.loads(stderr.splitlines()[-1])["message"].startswith("written to ")
+        assert json.loads(stderr.splitlines()[-2])["summary"]["kinds"] == {"address_denied": 4}
 
 
 @pytest.mark.parametrize(

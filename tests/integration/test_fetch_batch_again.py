@@ -15,6 +15,7 @@ import pytest
 from tests.support.batch import children_of, records, run_batch, running_batch, write_list
 from tests.support.failing_list import ONCE, write_failing_list
 from tests.support.origin import Origin
+from tests.support.ports import refused_port
 from tests.support.processes import wait_until
 
 
@@ -92,6 +93,20 @@ def test_a_summary_for_machines(origin: Origin, source: Path, tmp_path: Path) ->
     assert [(use["origin"], use["fetches"]) for use in told["slowest_origins"]] == [(origin.base, 40)]
     assert [(use["name"], use["runs"]) for use in told["stages"]] == [("sha256", 32)]
     assert 0 < told["parent_peak_bytes"] < told["child_peak_bytes"]
+
+
+def test_no_origin_is_told_with_what_is_secret_in_a_url(origin: Origin, tmp_path: Path) -> None:
+    with refused_port() as port:
+        unreachable = f"http://127.0.0.1:{port}"
+        secret = [origin.url(f"/ok/{n}").replace("//", f"//user:s3cret{n}@") for n in range(4)]
+        source = write_list(tmp_path / "urls.txt", [*secret, *(f"{unreachable}?token=s3cret{n}" for n in range(4))])
+        arguments = [source, "-o", tmp_path / "out.jsonl", "--summary", tmp_path / "summary", "--retries", "0"]
+        status, stderr = run_batch(*arguments, "--workers", "1")
+    assert status == 1, stderr
+    told = json.loads((tmp_path / "summary").read_bytes())["slowest_origins"]
+    assert {(use["origin"], use["fetches"]) for use in told} == {(origin.base, 4), (unreachable, 4)}
+    assert "most time went to:" in stderr
+    assert "s3cret" not in stderr
 
 
 def test_a_summary_of_a_run_that_was_stopped(origin: Origin, tmp_path: Path) -> None:

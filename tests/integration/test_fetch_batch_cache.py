@@ -14,10 +14,12 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from app.fetching.session import Transport
-from tests.support.batch import children_of, records, run_batch, running_batch, write_list
+from tests.support.batch import COMMAND, children_of, records, run_batch, running_batch, write_list
 from tests.support.caches import HOUR, NEVER, TAG, told
 from tests.support.hubs import hub_until
 from tests.support.origin import Origin
+from tests.support.processes import running_process
+from tests.support.small_disk import small_disk
 
 
 def captures(path: Path) -> list[tuple[str, str, bytes]]:
@@ -153,6 +155,49 @@ def test_a_folder_that_can_t_be_written_is_told_of_once(origin: Origin, tmp_path
     assert stderr.count("going on without it") == 1
     assert "0 of them stored" in stderr
     assert [record["status"] for record in records(tmp_path / "1.jsonl")] == [200] * 40
+
+
+@pytest.mark.parametrize("state", ["full", "read only"])
+@pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
+def test_a_disk_that_takes_nothing_costs_no_fetch(origin: Origin, tmp_path: Path, state: str, is_used: bool) -> None:
+    """What is kept there already is read all the same."""
+    source = write_list(tmp_path / "urls.txt", [origin.url(told(f"{n}", HOUR)) for n in range(10)])
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    with small_disk(mounted, 8_000_000) as disk:
+
+        def run(name: str) -> str:
+            output, summary = tmp_path / name, tmp_path / "summary"
+            options = ["--cache", mounted / "cache", "--workers", "1", "--summary", summary, "--progress", "none"]
+            with running_process([*disk.enter, *COMMAND, source, "-o", output, *map(str, options)]) as process:
+                assert process.wait() == 0, process.stderr
+                return process.stderr
+
+        if is_used:
+            run("before.jsonl")
+        if state == "full":
+            disk.fill()
+        else:
+            disk.set_read_only(True)
+        stderr = run("out.jsonl")
+        assert "None" not in stderr
+        tag = disk.outside / "cache" / "CACHEDIR.TAG"
+        assert tag.exists() == is_used, "no half of it"
+    assert [record["status"] for record in records(tmp_path / "out.jsonl")] == [200] * 10
+    counts = json.loads((tmp_path / "summary").read_bytes())["cache"]
+    if is_used:
+        assert counts["hits"] == 10
+        assert origin.counts().total == 10
+    else:
+        assert stderr.count("going on without it") == 1
+        assert (counts is None) == (state == "read only"), counts
+
+
+def test_a_mistake_is_one_all_the_same(tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", ["http://127.0.0.1:9/"])
+    status, stderr = run_batch(source, "-o", tmp_path / "out.jsonl", "--cache", source)
+    assert status == 2
+    assert f"the cache {source} can't be used: File exists: {source}" in stderr
 
 
 def test_workers_killed_at_any_moment_leave_a_good_cache(origin: Origin, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_outputs_are_one_set_in_whatever_order(origin: Origin, tmp_path: Path) -
     assert origin.counts().total == asked + 21 - done, "it went on"
     for arguments in (one, other):
         status, said = run_batch(*arguments, cwd=tmp_path)
-        assert (status, "nothing to do: b.jsonl, a.jsonl.gz, c.warc.gz is finished" in said) == (0, True), said
+        assert (status, "nothing to do: b.jsonl, a.jsonl.gz, c.warc.gz are finished" in said) == (0, True), said
     assert run_batch(*other, "--retry-failed", cwd=tmp_path)[0] == 0
     assert failed(tmp_path / "b.jsonl") == set()
     assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == (tmp_path / "b.jsonl").read_bytes()

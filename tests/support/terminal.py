@@ -14,6 +14,7 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -21,6 +22,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.processes import HANG_GUARD_S, ROOT, session_pids, wait_until
+
+# What a shell does for a command: a process group of its own, which has the terminal. Without somebody who could have
+# it go on, ctrl-Z does nothing.
+_SHELL = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], process_group=0)
+os.tcsetpgrp(0, process.pid)
+sys.exit(process.wait())
+"""
 
 _SEQUENCE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
 
@@ -188,6 +198,11 @@ class Terminal:
                 rest = rest[end:]
         with self._lock:
             self._screen.write(rest.decode())
+
+
+def under_a_shell(command: Sequence[str | Path]) -> list[str]:
+    """The command that runs it as a shell would, as its only child. For `running_on_terminal`."""
+    return [sys.executable, "-c", _SHELL, *map(str, command)]
 
 
 @contextlib.contextmanager

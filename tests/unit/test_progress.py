@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from app.policy.heaviest import Weighed
+from tests.support.processes import HANG_GUARD_S
 from workers.phase import PhaseState
 from workers.progress import Mode, Progress
 from workers.progress_view import Snapshot, picture
@@ -34,6 +35,15 @@ class Scene:
         self.tally.set_open(0, kinds)
         self.progress.update(self.tally)
 
+    def shown(self) -> str:
+        """All that was written, once it is."""
+        self.progress.pause(HANG_GUARD_S)
+        return self.stream.getvalue()
+
+    def close(self) -> str:
+        self.progress.close(lambda: HANG_GUARD_S)
+        return self.stream.getvalue()
+
 
 def state(in_flight: int) -> WorkerState:
     return WorkerState(1, None, in_flight, 0.0, 0.0)
@@ -42,25 +52,23 @@ def state(in_flight: int) -> WorkerState:
 def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
     scene = Scene("auto", estimate=400)
     scene.after(1, ok=10)
-    assert scene.stream.getvalue() == ""
+    assert scene.shown() == ""
     scene.after(4, ok=90, timeout=10)
-    assert scene.stream.getvalue() == "fetch-batch: 100 done, 10 failed, 3 in flight, 20/s, ETA 0:15\n"
+    assert scene.shown() == "fetch-batch: 100 done, 10 failed, 3 in flight, 20/s, ETA 0:15\n"
     scene.tally.total = 1100
     scene.after(5, ok=190, timeout=10)
-    assert scene.stream.getvalue().splitlines()[1] == (
-        "fetch-batch: 200 of 1,100 done, 10 failed, 3 in flight, 20/s, ETA 0:45"
-    )
+    assert scene.shown().splitlines()[1] == ("fetch-batch: 200 of 1,100 done, 10 failed, 3 in flight, 20/s, ETA 0:45")
 
 
 def test_lines_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     scene = Scene("auto", Terminal())
     scene.after(1, ok=5, timeout=1)
-    assert "6 done" in scene.stream.getvalue()
-    assert "1 failed" in scene.stream.getvalue()
+    shown = scene.shown()
+    assert "6 done" in shown
+    assert "1 failed" in shown
     scene.progress.say("draining")
-    scene.progress.close()
-    assert scene.stream.getvalue().endswith("draining\r\n\r\x1b[J")
+    assert scene.close().endswith("draining\r\n\r\x1b[J")
 
 
 def test_json_for_machines() -> None:
@@ -68,7 +76,7 @@ def test_json_for_machines() -> None:
     scene.tally.workers = [WorkerState(7, 0, 3, 0.5, 0.001)]
     scene.tally.set_slowest(7, [Weighed("http://a", 2, 3.0)])
     scene.after(2, ok=9, timeout=1)
-    assert json.loads(scene.stream.getvalue()) == {
+    assert json.loads(scene.shown()) == {
         "done": 10,
         "ok": 9,
         "failed": 1,
@@ -83,6 +91,17 @@ def test_json_for_machines() -> None:
         "slowest": [{"origin": "http://a", "fetches": 2, "seconds": 3.0}],
         "phase": {"name": "fetching", "output": "", "share": None},
     }
+
+
+def test_among_json_lines_all_are() -> None:
+    scene = Scene("json")
+    scene.after(2, ok=1)
+    scene.progress.say("fetch-batch: draining")
+    scene.progress.sum_up(summary_of(1, 2))
+    state, said, summary = map(json.loads, scene.close().splitlines())
+    assert state["done"] == 1
+    assert said == {"message": "fetch-batch: draining"}
+    assert summary == {"summary": json.loads(msgspec.json.encode(summary_of(1, 2)))}
 
 
 @pytest.mark.parametrize(
@@ -106,21 +125,19 @@ def test_a_phase_in_a_plain_line() -> None:
     scene = Scene("auto")
     scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("unpacking", "out/", 0.456))
+    assert scene.shown() == "fetch-batch: unpacking out/: 46%\n"
     scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("dropping", "out/", 1.0))
+    assert scene.shown().splitlines()[1:] == ["fetch-batch: taking failures out of out/: 100%"]
     scene.now_s += 5
     scene.progress.update(scene.tally, PhaseState("assembling", "out.warc.gz", None))
-    assert scene.stream.getvalue() == (
-        "fetch-batch: unpacking out/: 46%\n"
-        "fetch-batch: taking failures out of out/: 100%\n"
-        "fetch-batch: assembling out.warc.gz: begun\n"
-    )
+    assert scene.shown().splitlines()[2:] == ["fetch-batch: assembling out.warc.gz: begun"]
 
 
 def test_none_is_silent() -> None:
     scene = Scene("none")
     scene.after(100, ok=10, timeout=2, http_status=7)
-    assert scene.stream.getvalue() == ""
+    assert scene.shown() == ""
 
 
 class Gone(io.StringIO):
@@ -133,7 +150,7 @@ def test_a_terminal_that_is_gone_takes_nothing_with_it() -> None:
     scene.after(2, ok=10)
     scene.progress.say("draining")
     scene.after(2, ok=20)
-    scene.progress.close()
+    scene.close()
 
 
 def crowded() -> Snapshot:
@@ -214,8 +231,8 @@ def test_a_successors_counts_replace_those_of_the_dead() -> None:
     assert tally.kinds == {"ok": 10, "timeout": 1}
 
 
-def test_a_summary_in_words() -> None:
-    summary = Summary(
+def summary_of(*fetches: int) -> Summary:
+    return Summary(
         state="finished",
         records=19,
         ok=10,
@@ -228,13 +245,16 @@ def test_a_summary_in_words() -> None:
         started_at="2026-01-01T00:00:00+00:00",
         outputs=["out.jsonl"],
         workers=2,
-        slowest_origins=[OriginUse("http://a", 4, 10.0), OriginUse("http://b", 1, 1.0)],
+        slowest_origins=[OriginUse(f"http://{name}", n, 2.5 * n) for name, n in zip("abcd", fetches, strict=False)],
     )
-    assert summary.lines() == [
+
+
+def test_a_summary_in_words() -> None:
+    assert summary_of(4, 1).lines() == [
         "19 records: 10 ok, 9 failed; 9 from an earlier run, 10 in 100.0 s (0/s)",
         "  http_status  7",
         "  timeout      2",
         "most time went to:",
         "  http://a  2.5 s a fetch, 4 fetches",
-        "  http://b  1 s a fetch, 1 fetches",
+        "  http://b  2.5 s a fetch, 1 fetch",
     ]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,22 +13,18 @@ LINES = st.lists(
 
 
 class Scene:
-    """A screen whose output goes to an emulated terminal."""
+    """A screen whose texts are written on an emulated terminal."""
 
     def __init__(self, columns: int = 40, rows: int = 24, *, coloured: bool = False) -> None:
         self.terminal = Terminal(columns)
         self.rows = rows
-        self._stream = io.StringIO()
-        self.screen = Screen(self._stream, coloured=coloured, size=lambda: (self.terminal.columns, self.rows))
+        self.screen = Screen(coloured=coloured, size=lambda: (self.terminal.columns, self.rows))
 
     def draw(self, *lines: Line) -> str:
-        self.screen.draw(lines)
-        return self.shown()
+        return self.write(self.screen.draw(lines))
 
-    def shown(self) -> str:
-        self.terminal.write(self._stream.getvalue())
-        self._stream.seek(0)
-        self._stream.truncate()
+    def write(self, text: str) -> str:
+        self.terminal.write(text)
         return self.terminal.text
 
 
@@ -48,11 +42,9 @@ def test_a_picture_takes_the_place_of_the_last() -> None:
 def test_a_line_is_printed_above() -> None:
     scene = Scene()
     scene.draw(plain("one"), plain("two"))
-    scene.screen.above("draining")
-    assert scene.shown() == "draining"
+    assert scene.write(scene.screen.above("draining")) == "draining"
     assert scene.draw(plain("three")) == "draining\nthree"
-    scene.screen.clear()
-    assert scene.shown() == "draining"
+    assert scene.write(scene.screen.clear()) == "draining"
 
 
 def test_what_does_not_fit_is_cut() -> None:
@@ -80,7 +72,7 @@ def test_no_window_leaves_a_rest(columns: int, steps: list[tuple[int, list[Line]
     for wide, lines, speaks in steps:
         scene.terminal.resize(wide)
         if speaks:
-            scene.screen.above("said")
+            scene.write(scene.screen.above("said"))
             said += 1
         shown = scene.draw(*lines)
         picture = ["".join(text for text, _ in line)[: wide - 1].rstrip() for line in lines]

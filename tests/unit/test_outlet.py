@@ -1,0 +1,157 @@
+"""What is shown, to readers who do not read: a pipe that is full, a stream whose writes are held."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from tests.support.processes import HANG_GUARD_S
+from workers.outlet import Outlet, tell
+
+PIPE_BYTES = 4096
+
+
+def guard_s() -> float:
+    return HANG_GUARD_S
+
+
+def at_once_s() -> float:
+    return 0.0
+
+
+class Held(io.StringIO):
+    """Whose reader reads nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.read = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.begun.set()
+        assert self.read.wait(HANG_GUARD_S)
+        return super().write(text)
+
+
+@contextmanager
+def held() -> Iterator[tuple[Held, Outlet]]:
+    """An outlet in the middle of its first line."""
+    stream = Held()
+    outlet = Outlet(stream)
+    outlet.say(lambda: "first\n")
+    assert stream.begun.wait(HANG_GUARD_S)
+    try:
+        yield stream, outlet
+    finally:
+        stream.read.set()
+        outlet.close(guard_s)
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[int, TextIO]]:
+    """Its reading end, and a stream that writes to it, where nothing fits any more."""
+    reader, writer = os.pipe()
+    with open(reader, "rb", buffering=0), open(writer, "w", encoding="ascii", errors="backslashreplace") as stream:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        os.write(writer, bytes(PIPE_BYTES))
+        yield reader, stream
+
+
+def read_exactly(reader: int, number: int) -> bytes:
+    found = b""
+    while len(found) < number:
+        found += os.read(reader, number - len(found))
+    return found
+
+
+def test_lines_come_in_their_order_and_all_of_them() -> None:
+    stream = io.StringIO()
+    outlet = Outlet(stream)
+    for number in range(500):
+        outlet.say(lambda number=number: f"{number}\n")
+    assert outlet.close(guard_s)
+    assert stream.getvalue() == "".join(f"{number}\n" for number in range(500))
+
+
+def test_of_pictures_the_newest_is_kept_in_its_place() -> None:
+    with held() as (stream, outlet):
+        for number in range(10):
+            outlet.show(lambda number=number: f"picture {number}\n")
+        outlet.say(lambda: "said\n")
+        assert not outlet.flush(at_once_s)
+        stream.read.set()
+        assert outlet.flush(guard_s)
+        assert stream.getvalue() == "first\npicture 9\nsaid\n"
+
+
+def test_of_lines_that_nobody_reads_the_last_are_kept() -> None:
+    with held() as (stream, outlet):
+        for number in range(5000):
+            outlet.say(lambda number=number: f"{number}\n")
+        stream.read.set()
+        assert outlet.flush(guard_s)
+        assert stream.getvalue() == "".join(["first\n", *(f"{number}\n" for number in range(4000, 5000))])
+
+
+def test_the_end_waits_no_longer_than_it_may() -> None:
+    with held() as (stream, outlet):
+        outlet.say(lambda: "second\n")
+        asked: list[int] = []
+
+        def limit_s() -> float:
+            asked.append(1)
+            return 0.0 if len(asked) == 3 else HANG_GUARD_S
+
+        assert not outlet.close(limit_s)
+        assert len(asked) == 3, "somebody who gets impatient meanwhile is heard"
+        outlet.say(lambda: "third\n")
+        stream.read.set()
+    assert stream.getvalue() == "first\n"
+
+
+def test_a_full_pipe() -> None:
+    with full_pipe() as (reader, stream):
+        outlet = Outlet(stream)
+        long = "x" * 3 * PIPE_BYTES
+        outlet.say(lambda: f"é{long}\n")
+        assert not outlet.flush(at_once_s)
+        stream.flush()  # which would wait if the outlet held the stream's lock
+        assert read_exactly(reader, PIPE_BYTES) == bytes(PIPE_BYTES)
+        assert read_exactly(reader, len(long) + 5).decode() == f"\\xe9{long}\n"
+        assert outlet.close(guard_s)
+
+
+def test_a_full_pipe_that_somebody_has_made_non_blocking() -> None:
+    with full_pipe() as (reader, stream):
+        os.set_blocking(stream.fileno(), False)
+        outlet = Outlet(stream)
+        outlet.say(lambda: "said\n")
+        assert not outlet.flush(at_once_s)
+        assert read_exactly(reader, PIPE_BYTES) == bytes(PIPE_BYTES)
+        assert read_exactly(reader, 5) == b"said\n"
+        assert outlet.close(guard_s)
+        assert not outlet.is_gone
+
+
+def test_one_line_for_nobody() -> None:
+    with full_pipe() as (reader, stream):
+        tell(stream, "said", limit_s=0.0)
+        read_exactly(reader, PIPE_BYTES)
+        assert read_exactly(reader, 5) == b"said\n", "it was under way, and stays so"
+
+
+def test_nobody_can_read_it_any_more() -> None:
+    with full_pipe() as (reader, stream):
+        outlet = Outlet(stream)
+        outlet.say(lambda: "one\n")
+        outlet.say(lambda: "two\n")
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), reader)
+        assert outlet.close(guard_s)
+        assert outlet.is_gone
+        print("what others write there costs them nothing", file=stream, flush=True)

@@ -1,0 +1,164 @@
+"""Outlet: what is shown, written by a thread of its own, so that a reader who does not read holds up nobody else.
+
+The law: lines come in their order. Of pictures only the newest is kept: whoever did not read the last one has no use
+for it. So nothing grows however long nobody reads, and when somebody does again, what they get is of that moment.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple, TextIO
+
+# Lines that wait for a reader. The oldest go: the last ones say how it ended, and how to go on.
+_LINES_KEPT = 1000
+
+# How often is asked, while the reader is waited for, for how long to.
+_ASK_EVERY_S = 0.02
+
+
+class _Piece(NamedTuple):
+    text: Callable[[], str]
+    is_picture: bool
+
+
+class Outlet:
+    """Writes to `stream`. For one thread, which `say` and `show` never hold up.
+
+    is_gone  nobody can read it any more; what is said from now on is dropped
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._write = _writing(stream)
+        self._changed = threading.Condition()
+        self._waiting: deque[_Piece] = deque()
+        self._is_writing = False
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
+        self.is_gone = False
+
+    def say(self, text: Callable[[], str]) -> None:
+        """Write what `text` returns at the time, in the thread: nothing else touches what it uses."""
+        self._put(_Piece(text, is_picture=False))
+
+    def show(self, picture: Callable[[], str]) -> None:
+        """As `say`, in the place of an older one that is not written yet."""
+        self._put(_Piece(picture, is_picture=True))
+
+    def flush(self, limit_s: Callable[[], float]) -> bool:
+        """Wait until all is written; whether it is.
+
+        limit_s  how long to wait since the call, asked again and again
+        """
+        began_s = time.monotonic()
+        with self._changed:
+            while not self._changed.wait_for(self._is_idle, _ASK_EVERY_S):
+                if time.monotonic() - began_s >= limit_s():
+                    return False
+        return True
+
+    def close(self, limit_s: Callable[[], float]) -> bool:
+        """`flush`, and drop what nobody has read until then, and what is said later."""
+        is_whole = self.flush(limit_s)
+        with self._changed:
+            self._is_closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        if is_whole and self._thread is not None:
+            # One that is left to the end of the interpreter is ended by a library that is loaded only then, for which
+            # there may be no descriptor.
+            self._thread.join()
+        return is_whole
+
+    def _put(self, piece: _Piece) -> None:
+        with self._changed:
+            if self._is_closed or self.is_gone:
+                return
+            if piece.is_picture:
+                self._waiting = deque(other for other in self._waiting if not other.is_picture)
+            self._waiting.append(piece)
+            if len(self._waiting) > _LINES_KEPT:
+                self._waiting.popleft()
+            self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
+            self._thread.start()
+
+    def _is_idle(self) -> bool:
+        return not self._waiting and not self._is_writing
+
+    def _run(self) -> None:
+        while (piece := self._next()) is not None:
+            try:
+                self._write(piece.text())
+            except OSError:
+                self._give_up()
+
+    def _next(self) -> _Piece | None:
+        with self._changed:
+            self._is_writing = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            if not self._waiting:
+                return None
+            self._is_writing = True
+            return self._waiting.popleft()
+
+    def _give_up(self) -> None:
+        """Nobody is there to read: no batch ends because of that."""
+        with self._changed:
+            self.is_gone = True
+            self._waiting.clear()
+        _write_to_nobody(self._stream)
+
+
+def tell(stream: TextIO, line: str, limit_s: float = 1.0) -> None:
+    """Write one line, and wait for its reader so long at most."""
+    outlet = Outlet(stream)
+    outlet.say(lambda: f"{line}\n")
+    outlet.close(lambda: limit_s)
+
+
+def _writing(stream: TextIO) -> Callable[[str], None]:
+    """Writes to the descriptor itself, where there is one: a thread that is held up in there, and left there, must not
+    hold a lock of the stream, which the interpreter wants at its end.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return lambda text: _through(stream, text)
+    encoding, errors = stream.encoding or "utf-8", stream.errors or "backslashreplace"
+    return lambda text: _write_all(descriptor, text.encode(encoding, errors))
+
+
+def _through(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            # Somebody with whom we share it has made it so (O_NONBLOCK).
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
+def _write_to_nobody(stream: TextIO) -> None:
+    """Send what is still to be written there nowhere, what is in its buffer included: else the interpreter would try
+    again at its end, and fail with a status of its own.
+    """
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
