@@ -47,15 +47,27 @@ through; a stage that raises one of them, or Draining, by itself has raised like
 """
 
 
+class _Use:
+    """Of one stage elsewhere: see StageUse. Mutable."""
+
+    runs = valued = 0
+    wall_s = valued_s = 0.0
+
+    def note(self, seconds: float, *, has_value: bool) -> None:
+        self.runs += 1
+        self.wall_s += seconds
+        if has_value:
+            self.valued += 1
+            self.valued_s += seconds
+
+
 class StageRunner:
     """For all hubs of this process; each has its own scheduler, threads and children, made when first needed."""
 
     def __init__(self, rules: StageRules, clock: Clock | None = None) -> None:
         self._rules = rules
         self._now_s = (clock or Clock()).monotonic_s
-        # Mutable: of what runs elsewhere, by name and place: runs that came to a value, and their seconds, waiting
-        # included. What a stage costs can't be read off the others: an import that fails is quick.
-        self._elsewhere: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0.0])
+        self._elsewhere: defaultdict[tuple[str, str], _Use] = defaultdict(_Use)  # by name and place
         self._preempt: dict[str, bool] = {}
 
     def bound(self, stage: Stage, overseer: Overseer) -> BoundStage:
@@ -84,15 +96,19 @@ class StageRunner:
         return run
 
     def _measured(self, stage: Stage, run: BoundStage) -> BoundStage:
-        """The same, counted in `uses` where it comes to a value."""
+        """The same, counted in `uses`, unless it is given up with the process or its greenlet."""
         now_s, uses, key = self._now_s, self._elsewhere, (stage.name, stage.runs_in)
 
         def run_measured(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
             began_s = now_s()
-            value = run(page, earlier, index)
-            use = uses[key]
-            use[0] += 1
-            use[1] += now_s() - began_s
+            try:
+                value = run(page, earlier, index)
+            except Draining:
+                raise
+            except Exception:
+                uses[key].note(now_s() - began_s, has_value=False)
+                raise
+            uses[key].note(now_s() - began_s, has_value=True)
             return value
 
         return run_measured
@@ -127,8 +143,15 @@ class StageRunner:
             for name, use in worker.uses.items()
         ]
         found += [
-            StageUse(name=name, runs_in=place, runs=int(runs), wall_s=wall_s)
-            for (name, place), (runs, wall_s) in self._elsewhere.items()
+            StageUse(
+                name=name,
+                runs_in=place,
+                runs=use.runs,
+                wall_s=use.wall_s,
+                valued=use.valued,
+                valued_s=use.valued_s,
+            )
+            for (name, place), use in self._elsewhere.items()
         ]
         return found
 

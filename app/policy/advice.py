@@ -32,6 +32,8 @@ class StageUse(msgspec.Struct, frozen=True, kw_only=True):
     held     for how long the hub was kept, of worker stages
     preempt  whether its slices may be ended by force
     wall_s   seconds in all, waiting included, of others
+    valued   of the runs, those that came to a value, and valued_s their seconds, of others: what a stage costs can't be
+             read off the rest, since an import that fails is quick
     """
 
     name: str
@@ -41,6 +43,8 @@ class StageUse(msgspec.Struct, frozen=True, kw_only=True):
     held: Held = Held()
     preempt: bool = True
     wall_s: float = 0.0
+    valued: int = 0
+    valued_s: float = 0.0
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -70,6 +74,8 @@ def added_up(uses: Iterable[StageUse]) -> list[StageUse]:
             held=Held.sum(use.held for use in parts),
             preempt=all(use.preempt for use in parts),
             wall_s=sum(use.wall_s for use in parts),
+            valued=sum(use.valued for use in parts),
+            valued_s=sum(use.valued_s for use in parts),
         )
         for (name, runs_in), parts in found.items()
     ]
@@ -89,8 +95,8 @@ def _advice_on(use: StageUse, slice_s: float) -> Advice | None:
                 better, words = "preempt", "preempt=True, or runs_in='process'"
             text = f"stage {use.name!r} held the hub {held_s * 1000:.3g} ms at p99: give it {words}"
             return Advice(use.name, use.runs_in, better, text)
-    if use.runs_in == "process" and use.runs >= ENOUGH and use.wall_s / use.runs < SHORT_S:
-        each_ms = use.wall_s / use.runs * 1000
+    if use.runs_in == "process" and use.valued >= ENOUGH and use.valued_s / use.valued < SHORT_S:
+        each_ms = use.valued_s / use.valued * 1000
         text = f"stage {use.name!r} takes {each_ms:.2g} ms a page with its way to a process: give it runs_in='worker'"
         return Advice(use.name, use.runs_in, "worker", text)
     return None

@@ -375,7 +375,7 @@ def test_who_is_in_line_for_the_core_is_not_noted(runner: StageRunner, tmp_path:
     assert second.begun == [(7, "about")]
 
 
-def test_uses_tell_what_came_to_a_value(tmp_path: Path) -> None:
+def test_uses_tell_of_all_runs_and_which_came_to_a_value(tmp_path: Path) -> None:
     runner = StageRunner(StageRules(wide_cpus=WIDE))
     for place in PLACES:
         for _ in range(2):
@@ -386,11 +386,16 @@ def test_uses_tell_what_came_to_a_value(tmp_path: Path) -> None:
     with pytest.raises(StageCrashed):
         run(runner, in_place(placed.crashes, "process"), make_page("crash"))
     uses = {(use.name, use.runs_in): use for use in runner.uses()}
-    assert uses["about", "thread"].runs == uses["about", "process"].runs == 2
-    assert uses["about", "process"].wall_s > 0
-    assert ("fails", "thread") not in uses
-    assert ("fails", "process") not in uses
-    assert ("crashes", "process") not in uses
+    counts = {key: (use.runs, use.valued) for key, use in uses.items() if use.runs_in != "worker"}
+    assert counts == {
+        ("about", "thread"): (2, 2),
+        ("about", "process"): (2, 2),
+        ("fails", "thread"): (1, 0),
+        ("fails", "process"): (1, 0),
+        ("crashes", "process"): (1, 0),
+    }
+    assert uses["about", "process"].wall_s == uses["about", "process"].valued_s > 0
+    assert uses["crashes", "process"].wall_s > uses["crashes", "process"].valued_s == 0
     worker = uses["about", "worker"]
     assert worker.runs >= 2
     assert worker.held.count >= 2

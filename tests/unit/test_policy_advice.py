@@ -19,7 +19,9 @@ def worker(held: Held, *, preempt: bool = True) -> StageUse:
 
 
 def process(runs: int, each_s: float) -> StageUse:
-    return StageUse(name="score", runs_in="process", runs=runs, wall_s=runs * each_s)
+    """With as many runs more that failed at once."""
+    seconds = runs * each_s
+    return StageUse(name="score", runs_in="process", runs=2 * runs, wall_s=seconds, valued=runs, valued_s=seconds)
 
 
 def texts(*uses: StageUse) -> list[str]:
@@ -100,11 +102,11 @@ def test_one_piece_for_each_stage_that_needs_one() -> None:
 def test_what_several_workers_have_measured_is_added_up() -> None:
     one = StageUse(name="a", runs_in="worker", runs=1, cpu_s=0.5, held=Held(1, {3: 1}))
     two = StageUse(name="a", runs_in="worker", runs=2, cpu_s=0.25, held=Held(2, {3: 2, 4: 1}), preempt=False)
-    elsewhere = StageUse(name="a", runs_in="process", runs=7, wall_s=1.5)
+    elsewhere = StageUse(name="a", runs_in="process", runs=7, wall_s=1.5, valued=4, valued_s=1.25)
     other = StageUse(name="b", runs_in="process", runs=1, wall_s=2.0)
     assert added_up([one, elsewhere, two, other, elsewhere]) == [
         StageUse(name="a", runs_in="worker", runs=3, cpu_s=0.75, held=Held(3, {3: 3, 4: 1}), preempt=False),
-        StageUse(name="a", runs_in="process", runs=14, wall_s=3.0),
+        StageUse(name="a", runs_in="process", runs=14, wall_s=3.0, valued=8, valued_s=2.5),
         other,
     ]
     assert added_up([]) == []
