@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -24,7 +25,7 @@ from tests.support.processes import ROOT
 
 STORE = ROOT / ".suites"
 LOCK = Path(__file__).with_name("requirements.lock")
-_PIP_GUARD_S = 100.0
+_PIP_GUARD_S = 250.0
 
 
 def suite_python() -> Path:
@@ -72,10 +73,18 @@ _PIP = [sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--no-
 
 def _run(command: list[str | Path]) -> None:
     """Raises OSError with what the command said last."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_GUARD_S, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise OSError(said[-1] if said else f"{command[0]} failed with {done.returncode}")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as step:
+        try:
+            out, err = step.communicate(timeout=_PIP_GUARD_S)
+        except BaseException:
+            # With --python pip is two processes, of which the second would go on writing to what is removed now.
+            os.killpg(step.pid, signal.SIGKILL)
+            raise
+    if step.returncode:
+        said = (err or out).strip().splitlines()
+        raise OSError(said[-1] if said else f"{command[0]} failed with {step.returncode}")
 
 
 def _kept(name: str, make: Callable[[Path], None]) -> Path:
