@@ -149,7 +149,7 @@ def test_other_signals_end_assembling_too(origin: Origin, tmp_path: Path, number
         process.wait_for_line("stopping at the next step")
         held.let_go()
         assert process.wait() == 130
-        assert "8 records: 7 ok, 1 failed" in process.stderr
+        assert '{"summary":{"state":"interrupted","records":8,"ok":7,"failed":1,' in process.stderr
         assert "nothing is lost, this goes on: " in process.stderr
     told = json.loads((tmp_path / "summary").read_bytes())
     assert (told["state"], told["records"]) == ("interrupted", URLS)

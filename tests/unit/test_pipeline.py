@@ -32,7 +32,8 @@ class Session:
         self.gates: dict[str, Event] = {}
         self.asked: list[tuple[str, float]] = []
 
-    def fetch_hop(self, request: Request, *, timeout_s: float) -> object:
+    def fetch_hop(self, request: Request, *, timeout_s: float, limit_s: float) -> object:
+        assert timeout_s <= limit_s
         self.asked.append((request.url, timeout_s))
         answer = self.answers.pop(0)
         if request.url in self.gates:
