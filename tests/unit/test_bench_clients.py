@@ -84,6 +84,7 @@ def test_clients_see_none_of_the_user_s_settings(monkeypatch: pytest.MonkeyPatch
         "HTTP_PROXY",
         "PERCORE_PIN",
         "PYTHONPROFILEIMPORTTIME",
+        "SHELL_OF_MINE",
     )
     for name in unwanted:
         monkeypatch.setenv(name, "x")
