@@ -231,7 +231,7 @@ class SafePoints:
 
 class _Handlers:
     """Ids of the codes of all installed signal handlers. A stage may install another at any time, so all are looked up
-    each time, 30 of them in 1 us, and taken apart when they are others than the last time.
+    each time, 30 of them in 2 us, and taken apart when they are others than the last time.
     """
 
     def __init__(self) -> None:

@@ -151,7 +151,7 @@ _LATE: dict[str, Callable[[Page], Any]] = {
 
 class _Late:
     """An attribute that is made when it is first asked for, and then stays. Unlike a `__getattr__`, it costs those that
-    are there already nothing.
+    are there already nothing. functools.cached_property takes a lock for each first look, up to Python 3.11.
     """
 
     def __init__(self, name: str, make: Callable[[Page], Any]) -> None:
