@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import count
 
 import gevent
@@ -63,4 +64,12 @@ class Reports:
 
 def _origin(outcome: Outcome) -> str:
     """Where the answer came from, or should have. Without what else is in a URL, passwords above all."""
-    return str(origin_of(outcome.final_url or outcome.url))
+    url = outcome.final_url or outcome.url
+    end = url.find("/", 8)
+    return _origin_of_beginning(url[:end] if end > 0 else url)
+
+
+@lru_cache(maxsize=1024)
+def _origin_of_beginning(url: str) -> str:
+    """A list's URLs begin alike, again and again."""
+    return str(origin_of(url))

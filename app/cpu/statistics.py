@@ -32,6 +32,14 @@ class NameCount:
         self.cpu_s = 0.0
         self.long: dict[int, int] = {}
 
+    def note_short(self, seconds: float) -> None:
+        """A run without a slice of its own has ended. Its time is taken for CPU time: it is too short for others to
+        have had much of it.
+        """
+        self.runs += 1
+        self.short += 1
+        self.cpu_s += seconds
+
     def note_long(self, seconds: float) -> None:
         """A slice that lasted too long."""
         bucket = bucket_of(seconds)

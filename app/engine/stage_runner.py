@@ -76,7 +76,8 @@ class StageRunner:
             self._preempt[stage.name] = stage.preempt
             return _in_worker(stage, overseer, self._rules.slice_s)
         if stage.runs_in == "thread":
-            return self._measured(stage, self._in_thread(stage, overseer))
+            in_thread = self._measured(stage, self._in_thread(stage, overseer))
+            return _inline(stage, overseer, self._rules.slice_s, in_thread) if stage.inline_bytes else in_thread
         return self._measured(stage, self._in_process(stage))
 
     def _in_thread(self, stage: Stage, overseer: Overseer) -> BoundStage:
@@ -189,6 +190,23 @@ def _in_worker(stage: Stage, overseer: Overseer, slice_s: float) -> BoundStage:
             cpu_budget_s=cpu_budget_s,
             timeout_s=timeout_s,
         )
+
+    return run
+
+
+def _inline(stage: Stage, overseer: Overseer, slice_s: float, larger: BoundStage) -> BoundStage:
+    """In the worker where the body is so small that a slice would cost more than the work; else `larger`."""
+    value_of = _value_of(stage, overseer, is_own_doing)
+    name, inline_bytes = stage.name, stage.inline_bytes
+    scheduler: Scheduler | None = None
+
+    def run(page: Page, earlier: EarlierJson, index: int) -> msgspec.Raw:
+        nonlocal scheduler
+        if len(page.body) > inline_bytes:
+            return larger(page, earlier, index)
+        if scheduler is None or scheduler.is_closed:
+            scheduler = scheduler_of_this_hub(slice_s)
+        return scheduler.run_short(value_of, page, earlier, index, name=name)
 
     return run
 

@@ -44,6 +44,7 @@ class Stage(msgspec.Struct, frozen=True):
     timeout_s      seconds that it may take for one page in a thread or process; in the worker, that it may wait for
                    anything but its turn: a sleep, a lock, a fetch of its own
     preempt        whether its slices may be ended anywhere in its Python code, not only at a `checkpoint()`
+    inline_bytes   of a "thread" stage: a body of up to so many bytes is worked on in the worker, outside of slices
     takes_earlier  whether it is given the values of the stages before it
     reference      "module:function" for one that runs in a process, else ""
     argument       what stood after the name and "=", None if nothing did
@@ -60,6 +61,7 @@ class Stage(msgspec.Struct, frozen=True):
     reference: str = ""
     argument: str | None = None
     read_argument: Callable[[str], Any] | None = None
+    inline_bytes: int = 0
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.function(*args, **options)
@@ -117,6 +119,7 @@ def stage(
     timeout_s: float = 60.0,
     preempt: bool = True,
     argument: Callable[[str], Any] | None = None,
+    inline_bytes: int = 0,
 ) -> Callable[[Callable[P, R]], TypedStage[P, R]]: ...
 
 
@@ -128,25 +131,29 @@ def stage(
     timeout_s: float = 60.0,
     preempt: bool = True,
     argument: Callable[[str], Any] | None = None,
+    inline_bytes: int = 0,
 ) -> Any:
     """Decorator over a function from a Page to a JSON value: `@stage`, `@stage("name")`, `@stage(runs_in="thread")`.
 
     The function may have a second parameter, the values of the stages before it: a read-only mapping from name to
     JSON value. What it was it stays: call it with a page, and it returns its value.
 
-    name      the stage's key in records; by default the function's own name
-    argument  makes a stage that is called as `name=TEXT` too. It is called with TEXT, once, before anything is fetched,
-              and may refuse it by a ValueError; what it returns is given to the function as the keyword `argument`,
-              which needs a default for when the stage is called by its name alone
+    name          the stage's key in records; by default the function's own name
+    argument      makes a stage that is called as `name=TEXT` too. It is called with TEXT, once, before anything is
+                  fetched, and may refuse it by a ValueError; what it returns is given to the function as the keyword
+                  `argument`, which needs a default for when the stage is called by its name alone
+    inline_bytes  for runs_in="thread": a body of up to so many bytes is too little work to be carried to a thread,
+                  which costs some 20 us. Choose it so that such a body never takes more than 0.1 ms: that is done in
+                  the worker, where nothing interrupts it and no limit holds
     The others are those of Stage.
     Raises UsageError for a name that could not stand as a key, limits that are no positive numbers, a function that
     can't be a stage, or one that is to run in a process that would not find it again.
     """
     if callable(name):
-        return _made(name, None, "worker", 10.0, 60.0, True, None)
+        return _made(name, None, "worker", 10.0, 60.0, True, None, 0)
 
     def wrap(function: Callable[..., Any]) -> Stage:
-        return _made(function, name, runs_in, cpu_budget_s, timeout_s, preempt, argument)
+        return _made(function, name, runs_in, cpu_budget_s, timeout_s, preempt, argument, inline_bytes)
 
     return wrap
 
@@ -159,6 +166,7 @@ def _made(
     timeout_s: Any,
     preempt: bool,
     read_argument: Callable[[str], Any] | None,
+    inline_bytes: Any,
 ) -> TypedStage[..., Any]:
     if isinstance(function, Stage):
         raise UsageError(f"stage {function.name!r} is one already; @stage stands over the plain function")
@@ -176,6 +184,10 @@ def _made(
     for limit, value in (("cpu_budget_s", cpu_budget_s), ("timeout_s", timeout_s)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise UsageError(f"stage {name!r}: {limit}={value!r} is no positive number of seconds")
+    if isinstance(inline_bytes, bool) or not isinstance(inline_bytes, int) or inline_bytes < 0:
+        raise UsageError(f"stage {name!r}: inline_bytes={inline_bytes!r} is no number of bytes")
+    if inline_bytes and runs_in != "thread":
+        raise UsageError(f"stage {name!r}: inline_bytes is for runs_in='thread', not for {runs_in!r}")
     return TypedStage(
         name,
         function,
@@ -187,4 +199,5 @@ def _made(
         reference_of(function) if runs_in == "process" else "",
         None,
         read_argument,
+        inline_bytes,
     )

@@ -83,4 +83,4 @@ def test_every_built_in_is_in_the_reference() -> None:
     for name in described:
         (found,) = resolve([name])
         row = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
-        assert row.rsplit("|", 2)[1].split()[0].rstrip(",") == found.runs_in
+        assert row.rsplit("|", 2)[1].split()[0].rstrip(",;") == found.runs_in

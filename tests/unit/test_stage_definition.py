@@ -35,6 +35,7 @@ def test_what_is_asked_for_is_kept() -> None:
     made = stage("w", runs_in="process", cpu_budget_s=1, timeout_s=2.5, preempt=False)(words)
     assert (made.runs_in, made.cpu_budget_s, made.timeout_s, made.preempt) == ("process", 1.0, 2.5, False)
     assert made.reference == "tests.unit.test_stage_definition:words"
+    assert stage(runs_in="thread", inline_bytes=100)(words).inline_bytes == 100
 
 
 def _with_default(page: Page, least: int = 3) -> int:
@@ -138,6 +139,12 @@ def test_what_has_no_name_needs_one() -> None:
             for limit in ("cpu_budget_s", "timeout_s")
             for value in (0, -1, math.inf, math.nan, "1", None, True)
         ),
+        *(
+            ({"runs_in": "thread", "inline_bytes": value}, f"inline_bytes={value!r} is no number of bytes")
+            for value in (-1, 1.5, "1", None, True)
+        ),
+        ({"inline_bytes": 1}, "inline_bytes is for runs_in='thread', not for 'worker'"),
+        ({"runs_in": "process", "inline_bytes": 1}, "inline_bytes is for runs_in='thread', not for 'process'"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
