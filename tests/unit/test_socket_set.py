@@ -10,7 +10,7 @@ import pytest
 from gevent.event import Event
 from gevent.hub import get_hub
 
-from app.fetching.socket_set import SocketSet
+from app.fetching.socket_set import EVENTS_AT_ONCE, SocketSet
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -46,6 +46,21 @@ def test_a_ready_socket_is_told_with_what_it_is_ready_for(sockets: SocketSet, pa
     sockets.wait_for(ours.fileno(), pycurl.POLL_INOUT)
     assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN | pycurl.CSELECT_OUT)]
     assert len(sockets) == 1
+
+
+def test_of_many_that_are_ready_some_are_told_at_a_time_and_each_in_its_turn(sockets: SocketSet) -> None:
+    pairs = [socket.socketpair() for _ in range(2 * EVENTS_AT_ONCE)]
+    try:
+        for ours, theirs in pairs:
+            sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+            theirs.send(b"x")
+        told = [[descriptor for descriptor, _ in sockets.ready()] for _ in range(2)]
+        assert [len(part) for part in told] == [EVENTS_AT_ONCE] * 2
+        assert set(told[0] + told[1]) == {ours.fileno() for ours, _ in pairs}
+    finally:
+        for ours, theirs in pairs:
+            ours.close()
+            theirs.close()
 
 
 def test_a_resting_socket_is_not_told_and_can_be_had_back(sockets: SocketSet, pair: Pair) -> None:
