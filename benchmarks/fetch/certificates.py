@@ -8,6 +8,8 @@ from pathlib import Path
 import certifi
 from msgspec import Struct
 
+from benchmarks.fetch.regimes import KeyKind
+
 # All extensions that a strict verifier asks for (RFC 5280 section 4.2; Python 3.13 is one), and nothing from the
 # system's own configuration.
 _CONFIGURATION = """\
@@ -27,8 +29,10 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 """
 
-# ECDSA, with which the origin signs some twenty times faster than with RSA: handshakes should cost the client.
-_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+_NEW_KEY = {
+    KeyKind.ECDSA: ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+    KeyKind.RSA: ("-newkey", "rsa:2048", "-nodes"),
+}
 
 
 class Certificates(Struct, frozen=True):
@@ -39,13 +43,13 @@ class Certificates(Struct, frozen=True):
     bundle: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Into `folder`, valid for two days."""
+def make_certificates(folder: Path, kind: KeyKind) -> Certificates:
+    """Into `folder`, valid for two days; CA and server have keys of that kind."""
     configuration = folder / "openssl.cnf"
     configuration.write_text(_CONFIGURATION)
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     certificate, key, wish = folder / "server.pem", folder / "server.key", folder / "server.csr"
-    request = ["req", "-config", str(configuration), *_KEY]
+    request = ["req", "-config", str(configuration), *_NEW_KEY[kind]]
     own = ["-x509", "-extensions", "ca", "-days", "2", "-subj", "/CN=Percore benchmark CA"]
     _openssl(*request, *own, "-keyout", ca_key, "-out", ca)
     _openssl(*request, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", wish)

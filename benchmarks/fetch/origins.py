@@ -60,7 +60,7 @@ def _nginx(regime: Regime, cpu: int, folder: Path) -> Iterator[Origin]:
     root = folder / "site"
     root.mkdir()
     (root / "page.html").write_bytes(page_of(regime.body_bytes))
-    certificates = make_certificates(folder) if regime.is_tls else None
+    certificates = make_certificates(folder, regime.key) if regime.is_tls else None
     options = "" if certificates is None else "ssl http2" if regime.origin is OriginKind.HTTP2 else "ssl"
     lines = f"{SENDING} {_tls(regime.origin, certificates)}"
     with ExitStack() as stack:

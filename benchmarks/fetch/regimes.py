@@ -24,10 +24,18 @@ class OriginKind(StrEnum):
     SLOW_HOSTS = "slow-hosts"  # many loopback addresses that each answer after 1 s
 
 
+class KeyKind(StrEnum):
+    """Of a certificate."""
+
+    ECDSA = "ecdsa"  # P-256. The origin signs some twenty times faster than with RSA, so handshakes cost the client
+    RSA = "rsa"  # 2,048 bits. The client verifies faster, and the origin sets the pace
+
+
 class Regime(regime.Regime, frozen=True):
     """As in benchmarks/common/regime.py.
 
     origin       its kind
+    key          of its certificate, where there is TLS
     body_bytes   of every answer
     concurrency  fetches in flight
     warm_up_s    before the count begins
@@ -35,6 +43,7 @@ class Regime(regime.Regime, frozen=True):
     """
 
     origin: OriginKind
+    key: KeyKind = KeyKind.ECDSA
     body_bytes: int = PAGE_BYTES
     concurrency: int = 100
     warm_up_s: float = 1.0
@@ -67,6 +76,13 @@ REGIMES = (
         "17 KB, a new TLS connection for every fetch, verified against a full CA bundle",
         (*_ALL_HTTPS, "percore-classic"),
         OriginKind.TLS_ONCE,
+    ),
+    Regime(
+        "handshakes-rsa",
+        "the same with an RSA certificate, where the origin's CPU sets the pace: compare CPU us",
+        _ALL_HTTPS,
+        OriginKind.TLS_ONCE,
+        key=KeyKind.RSA,
     ),
     Regime(
         "hosts",

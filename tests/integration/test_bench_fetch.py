@@ -163,6 +163,18 @@ def test_origins_hold_what_their_regimes_promise() -> None:
             assert connection.session is None or not connection.session.has_ticket
 
 
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    # The object identifiers id-ecPublicKey (RFC 5480) and rsaEncryption (RFC 3279), as they are in a certificate.
+    [("handshakes", "2a8648ce3d0201"), ("handshakes-rsa", "2a864886f70d010101")],
+)
+def test_a_certificate_has_the_key_that_the_regime_names(name: str, algorithm: str) -> None:
+    with origin_of(small(name), CPU) as origin, connect(origin) as connection:
+        certificate = connection.getpeercert(binary_form=True)
+        assert certificate is not None
+        assert bytes.fromhex(algorithm) in certificate
+
+
 def test_the_bundle_is_a_full_one() -> None:
     with origin_of(small("handshakes"), CPU) as origin:
         assert Path(origin.ca_bundle).read_text().count("BEGIN CERTIFICATE") > 100
