@@ -60,6 +60,7 @@ def test_the_tour(tmp_path: Path, ports: tuple[int, int]) -> None:
     assert all(set(record["stages"]) == {"title", "sha256"} for record in tides if record["ok"])
     words = [json.loads(line) for line in (tmp_path / "words.jsonl").read_text().splitlines()]
     assert sum(record["stages"].get("words", 0) > 5 for record in words) >= lines - 2
+    assert "[200, 200]" in out, "of the session with a CurlAdapter"
     assert '{"status":"ready"}' in out
     assert '"stages":{"title":"Skerrow Haven' in out
     assert out.count('"stages":{"sha256":"') == 2, "of the stream's three records one failed"
