@@ -1,7 +1,10 @@
 """Outlet: what is shown, written by a thread of its own, so that a reader who does not read holds up nobody else.
 
-The law: lines come in their order. Of pictures only the newest is kept: whoever did not read the last one has no use
-for it. So nothing grows however long nobody reads, and when somebody does again, what they get is of that moment.
+The laws:
+- Lines come in their order. Of pictures only the newest is kept: whoever did not read the last one has no use for it.
+  So nothing grows however long nobody reads, and when somebody does again, what they get is of that moment.
+- Nothing that goes wrong in here ends the thread: whoever waits for it would wait in vain. A defect is told once, and
+  from then on lines are plain and pictures left out.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import os
 import select
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,8 +27,10 @@ _ASK_EVERY_S = 0.02
 
 
 class _Piece(NamedTuple):
+    """plain: what is written once nothing is drawn any more; None for a picture, which is left out then."""
+
     text: Callable[[], str]
-    is_picture: bool
+    plain: str | None
 
 
 class Outlet:
@@ -40,16 +46,17 @@ class Outlet:
         self._waiting: deque[_Piece] = deque()
         self._is_writing = False
         self._is_closed = False
+        self._is_plain = False  # after a defect
         self._thread: threading.Thread | None = None
         self.is_gone = False
 
-    def say(self, text: Callable[[], str]) -> None:
-        """Write what `text` returns at the time, in the thread: nothing else touches what it uses."""
-        self._put(_Piece(text, is_picture=False))
+    def say(self, plain: str, text: Callable[[], str] | None = None) -> None:
+        """Write `plain`; or what `text` returns at the time, in the thread, where nothing else touches what it uses."""
+        self._put(_Piece(text or (lambda: plain), plain))
 
     def show(self, picture: Callable[[], str]) -> None:
-        """As `say`, in the place of an older one that is not written yet."""
-        self._put(_Piece(picture, is_picture=True))
+        """Write what `picture` returns at the time, as `say`, in the place of an older one that is not written yet."""
+        self._put(_Piece(picture, None))
 
     def flush(self, limit_s: Callable[[], float]) -> bool:
         """Wait until all is written; whether it is.
@@ -80,8 +87,8 @@ class Outlet:
         with self._changed:
             if self._is_closed or self.is_gone:
                 return
-            if piece.is_picture:
-                self._waiting = deque(other for other in self._waiting if not other.is_picture)
+            if piece.plain is None:
+                self._waiting = deque(other for other in self._waiting if other.plain is not None)
             self._waiting.append(piece)
             if len(self._waiting) > _LINES_KEPT:
                 self._waiting.popleft()
@@ -96,9 +103,22 @@ class Outlet:
     def _run(self) -> None:
         while (piece := self._next()) is not None:
             try:
-                self._write(piece.text())
-            except OSError:
+                self._write_piece(piece)
+            except Exception:
+                # Nobody reads; or not even a plain line can be written.
                 self._give_up()
+
+    def _write_piece(self, piece: _Piece) -> None:
+        if not self._is_plain:
+            try:
+                self._write(piece.text())
+                return
+            except OSError:
+                raise
+            except Exception as error:
+                self._is_plain = True
+                self._write(_told(error))
+        self._write(piece.plain or "")
 
     def _next(self) -> _Piece | None:
         with self._changed:
@@ -121,8 +141,14 @@ class Outlet:
 def tell(stream: TextIO, line: str, limit_s: float = 1.0) -> None:
     """Write one line, and wait for its reader so long at most."""
     outlet = Outlet(stream)
-    outlet.say(lambda: f"{line}\n")
+    outlet.say(f"{line}\n")
     outlet.close(lambda: limit_s)
+
+
+def _told(error: Exception) -> str:
+    """On lines of its own, whatever stood there."""
+    trace = "".join(traceback.format_exception(error))
+    return f"\nfetch-batch: nothing is drawn any more, which met a defect; please report it:\n{trace}"
 
 
 def _writing(stream: TextIO) -> Callable[[str], None]:

@@ -91,16 +91,16 @@ class Progress:
         """Print a line at once, above the live ones; among JSON lines it is one, too."""
         screen = self._screen
         if screen is not None:
-            self._outlet.say(lambda: screen.above(line))
+            self._outlet.say(f"{line}\n", lambda: screen.above(line))
         elif self._mode == "json":
-            self._outlet.say(lambda: _json_line({"message": line}))
+            self._outlet.say(_json_line({"message": line}))
         else:
-            self._outlet.say(lambda: f"{line}\n")
+            self._outlet.say(f"{line}\n")
 
     def sum_up(self, summary: Summary) -> None:
         """Say what the run came to."""
         if self._mode == "json":
-            self._outlet.say(lambda: _json_line({"summary": summary}))
+            self._outlet.say(_json_line({"summary": summary}))
         else:
             for line in summary.lines():
                 self.say(line)
@@ -111,7 +111,7 @@ class Progress:
         limit_s  how long to wait until all is read that was said
         """
         if self._screen is not None:
-            self._outlet.say(self._screen.clear)
+            self._outlet.say("", self._screen.clear)
         self._outlet.flush(lambda: limit_s)
 
     def close(self, limit_s: Callable[[], float]) -> None:
@@ -120,7 +120,7 @@ class Progress:
         limit_s  how long to wait for a reader, asked again and again
         """
         if self._screen is not None:
-            self._outlet.say(self._screen.clear)
+            self._outlet.say("", self._screen.clear)
             self._screen = None
         self._outlet.close(limit_s)
 
