@@ -64,15 +64,20 @@ class BatchRun:
 
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, another PercoreError when the run can't be
-        ended, what it has recorded being there to be gone on with.
+        ended: what it has recorded is there, and the message says whether it can be gone on with.
         """
         try:
             return self._run()
+        except UsageError:
+            raise
+        except PercoreError as error:
+            raise PercoreError(f"{error}; {self._what_is_left()}") from error
         except OSError as error:
             # Of what a run needs for itself, nothing else is refused.
             if error.errno != errno.EMFILE:
                 raise
-            raise PercoreError(f"can't begin: {reason_of(error, or_else='lower --workers')}") from error
+            why = reason_of(error, or_else="lower --workers")
+            raise PercoreError(f"can't begin: {why}; {self._what_is_left()}") from error
 
     def _run(self) -> int:
         with StopSignals() as signals:
@@ -188,10 +193,16 @@ class BatchRun:
     def _advice_to_go_on(self) -> str:
         if self._plan.inputs.is_repeatable:
             return f"interrupted; nothing is lost, this goes on: {self._how_to_go_on()}"
-        return (
-            f"interrupted; standard input can't be read again, so this can't go on. "
-            f"What was done lies in {self._folder.path}/parts and shards; a list in a file can be gone on with"
-        )
+        return f"interrupted; {self._what_is_left()}"
+
+    def _what_is_left(self) -> str:
+        """Of a run that has not come to its output, and whether it can be gone on with."""
+        if self._plan.inputs.is_repeatable:
+            return "what was written is whole, and the same command goes on from there"
+        there = ""
+        if self._folder.path.exists():
+            there = f". What was written is whole, and lies in {self._folder.path}/parts and shards"
+        return f"standard input can't be read again, so this can't go on{there}; a list in a file can be gone on with"
 
     def _estimate(self) -> float | None:
         """How many records there will be, judged by how much of the input has been read."""

@@ -34,8 +34,8 @@ from workers.retry_failed import drop_failed
 from workers.summary import Summary
 from workers.unpack import unpack
 
-# What no other command helps against: no room (EFBIG: for a file of this process), or a disk that fails.
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+# What no other command helps against: no room (EFBIG: for a file of this process), a disk that fails, no descriptor.
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class WorkFolder:
         fresh  throw away an earlier run's work, and replace outputs that exist
         retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
         Raises UsageError when an output is somebody else's or can't be written, the folder belongs to another job or is
-        in use, or there is nothing to retry; OutputError when the disk is full or broken.
+        in use, or there is nothing to retry; OutputError when the disk is full or broken, or descriptors are lacking.
         """
         try:
             receipt = self._ready(manifest, fresh, retry)
@@ -88,8 +88,9 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                kind = OutputError if error.errno in _OF_THE_DISK else UsageError
-                raise kind(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
+                kind = OutputError if error.errno in _OF_THE_MACHINE else UsageError
+                why = reason_of(error, or_else="lower --workers")
+                raise kind(f"can't write {self._specs[0]}: {why}: {place}") from error
             raise
         if receipt is not None:
             self.release()

@@ -79,6 +79,26 @@ def test_a_worker_that_can_t_begin_in_another_s_place(
     assert_goes_on(origin, folder)
 
 
+def test_standard_input_can_t_be_gone_on_with(origin: Origin, folder: Path) -> None:
+    arguments = ["-" if argument == "one.txt" else argument for argument in ARGUMENTS if argument != "two.txt"]
+    with (
+        open(folder / "one.txt", "rb") as one,
+        running_batch(*arguments, *ONE_BY_ONE, "--shard-size", "1", cwd=folder, stdin=one.fileno()) as process,
+    ):
+        origin.wait_waiting("held")
+        wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        (folder / "st.py").write_text(STAGE + "\n")
+        (child,) = children_of(process.pid)
+        os.kill(child, signal.SIGKILL)
+        assert process.wait() == 3
+    assert (
+        "; standard input can't be read again, so this can't go on. What was written is whole, and lies in "
+        "out.jsonl.percore/parts and shards; a list in a file can be gone on with\n"
+    ) in process.stderr
+    assert "same command" not in process.stderr
+    assert recorded(folder) == 1
+
+
 def test_an_input_that_is_not_there_any_more(origin: Origin, folder: Path) -> None:
     with running_batch(*ARGUMENTS, *ONE_BY_ONE, cwd=folder) as process:
         origin.wait_waiting("held")

@@ -296,11 +296,13 @@ def test_a_job_of_an_earlier_version_that_knew_no_sources_goes_on(tmp_path: Path
         (errno.EDQUOT, OutputError),
         (errno.EIO, OutputError),
         (errno.EFBIG, OutputError),
+        (errno.EMFILE, OutputError),
+        (errno.ENFILE, OutputError),
         (errno.EROFS, UsageError),
         (errno.EACCES, UsageError),
     ],
 )
-def test_a_full_disk_at_the_beginning_is_no_mistake_in_the_command(
+def test_what_the_machine_refuses_at_the_beginning_is_no_mistake_in_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PercoreError]
 ) -> None:
     def refuse(path: Path, pieces: object) -> None:
@@ -311,7 +313,8 @@ def test_a_full_disk_at_the_beginning_is_no_mistake_in_the_command(
     with pytest.raises(PercoreError) as refused:
         work_folder(name).begin(manifest())
     assert type(refused.value) is kind
-    assert str(refused.value) == f"can't write {name}: {os.strerror(number)}: {name}.percore"
+    why = os.strerror(number) + (" (raise `ulimit -n`, or lower --workers)" if number == errno.EMFILE else "")
+    assert str(refused.value) == f"can't write {name}: {why}: {name}.percore"
     assert not left(name)
 
 
