@@ -15,6 +15,7 @@ from app.files.cache_folder import open_folder
 from app.files.reasons import reason_of
 from app.model.caching import CacheCounts
 from app.policy.advice import added_up, advise
+from app.sources.entry import is_entry
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
 from workers.begin_check import check_begin
@@ -118,7 +119,7 @@ class BatchRun:
             return 0
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
-        self._feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
+        self._feed = Feed(self._shards, finished=ledger.finished, is_entry=is_entry, ahead=self._workers + 1)
         self._supervisor = supervisor = self._new_supervisor(self._feed, ledger, signals, shown)
         try:
             summary = self._work(supervisor, beside, self._feed)

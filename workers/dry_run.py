@@ -73,7 +73,7 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
     for shard in all_shards:
         entries = 0
         for index, line in enumerate(shard.lines, shard.first_index):
-            entry = parse_entry(index, line, plan.inputs.entry_form)
+            entry = parse_entry(index, line)
             if entry is None:
                 continue
             entries += 1

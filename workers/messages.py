@@ -26,7 +26,6 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     deny_private  contact public addresses only, and those of PERCORE_ALLOW_PRIVATE
     folder      the job's work folder
     pages       what is kept of each page besides its record
-    entry_form  what each line of a shard is: see app.sources.entry
     cache       what the fetches go through first
     sources     by what the code of the user's own stages is known again
     """
@@ -34,7 +33,6 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     settings: Settings
     options: FetchOptions
     stages: list[str]
-    entry_form: str
     shard_size: int
     folder: str
     deny_private: bool = False
