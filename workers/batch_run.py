@@ -155,7 +155,8 @@ class BatchRun:
         return begin_of(self._options, self._plan, self._folder.path, self._topology)
 
     def _new_supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
-        topology, begin = self._topology, self._begin()
+        topology = self._topology
+        begin = msgspec.structs.replace(self._begin(), sources=self._folder.sources)
         return Supervisor(
             begin,
             feed,
@@ -167,6 +168,7 @@ class BatchRun:
             signals=signals,
             drain_limit_s=begin.settings.drain_timeout_s,
             finished=ledger.note,
+            imported=self._folder.learn,
         )
 
     def _publish(self, feed: Feed, summary: Summary) -> None:
