@@ -105,7 +105,7 @@ class BatchRun:
         options, plan = self._options, self._plan
         if options.fresh and self._folder.has_unfinished_run:
             # What is thrown away for a command that can't be done would be lost for nothing.
-            check_begin(self._begin(), self._topology.allowed, signals)
+            check_begin(self._begin(), self._topology.allowed, shown.say, signals)
         done = beside.run(
             lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
         )

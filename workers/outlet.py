@@ -19,8 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-# Lines that wait for a reader. The oldest go: the last ones say how it ended, and how to go on.
-_LINES_KEPT = 1000
+# So much waits for a reader. The oldest goes: the last lines say how it ended, and how to go on.
+_PIECES_KEPT = 1000
 
 # How often is asked, while the reader is waited for, for how long to.
 _ASK_EVERY_S = 0.02
@@ -37,6 +37,7 @@ class Outlet:
     """Writes to `stream`. For one thread, which `say` and `show` never hold up.
 
     is_gone  nobody can read it any more; what is said from now on is dropped
+    dropped  lines that have been, since nobody read them in time
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -49,6 +50,7 @@ class Outlet:
         self._is_plain = False  # after a defect
         self._thread: threading.Thread | None = None
         self.is_gone = False
+        self.dropped = 0
 
     def say(self, plain: str, text: Callable[[], str] | None = None) -> None:
         """Write `plain`; or what `text` returns at the time, in the thread, where nothing else touches what it uses."""
@@ -65,7 +67,7 @@ class Outlet:
         """
         began_s = time.monotonic()
         with self._changed:
-            while not self._changed.wait_for(self._is_idle, _ASK_EVERY_S):
+            while not self._changed.wait_for(lambda: self.is_idle, _ASK_EVERY_S):
                 if time.monotonic() - began_s >= limit_s():
                     return False
         return True
@@ -90,14 +92,16 @@ class Outlet:
             if piece.plain is None:
                 self._waiting = deque(other for other in self._waiting if other.plain is not None)
             self._waiting.append(piece)
-            if len(self._waiting) > _LINES_KEPT:
-                self._waiting.popleft()
+            if len(self._waiting) > _PIECES_KEPT:
+                self.dropped += (self._waiting.popleft().plain or "").count("\n")
             self._changed.notify_all()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="outlet", daemon=True)
             self._thread.start()
 
-    def _is_idle(self) -> bool:
+    @property
+    def is_idle(self) -> bool:
+        """Whether all is written."""
         return not self._waiting and not self._is_writing
 
     def _run(self) -> None:

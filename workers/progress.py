@@ -58,6 +58,7 @@ class Progress:
         self._estimate = estimate
         self._clock_s = clock_s
         self._started_s = self._shown_s = clock_s()
+        self._told_dropped = 0
         self._marks: list[tuple[float, int]] = []  # (moment, records of this run by then), for the rate
         self._screen: Screen | None = None
         self._mode: Literal["live", "log", "json", "none"]
@@ -78,6 +79,8 @@ class Progress:
         if now_s - self._shown_s < self.every_s:
             return
         self._shown_s = now_s
+        if self._outlet.is_idle:
+            self._tell_dropped()
         snapshot = self._snapshot(tally, phase, now_s)
         screen = self._screen
         if screen is not None:
@@ -87,15 +90,17 @@ class Progress:
         elif self._mode == "log":
             self._outlet.show(lambda: f"fetch-batch: {words(snapshot)}\n")
 
-    def say(self, line: str) -> None:
-        """Print a line at once, above the live ones; among JSON lines it is one, too."""
-        screen = self._screen
+    def say(self, *lines: str) -> None:
+        """Print lines at once, above the live ones; among JSON lines each is one, too."""
+        if not lines:
+            return
+        screen, text = self._screen, "\n".join(lines)
         if screen is not None:
-            self._outlet.say(f"{line}\n", lambda: screen.above(line))
+            self._outlet.say(f"{text}\n", lambda: screen.above(text))
         elif self._mode == "json":
-            self._outlet.say(_json_line({"message": line}))
+            self._outlet.say("".join(_json_line({"message": line}) for line in lines))
         else:
-            self._outlet.say(f"{line}\n")
+            self._outlet.say(f"{text}\n")
 
     def sum_up(self, summary: Summary) -> None:
         """Say what the run came to."""
@@ -122,7 +127,16 @@ class Progress:
         if self._screen is not None:
             self._outlet.say("", self._screen.clear)
             self._screen = None
+        if self._outlet.flush(limit_s):
+            self._tell_dropped()
         self._outlet.close(limit_s)
+
+    def _tell_dropped(self) -> None:
+        """Once there is a reader again."""
+        dropped = self._outlet.dropped
+        if dropped > self._told_dropped:
+            self.say(f"fetch-batch: {dropped - self._told_dropped:,} lines were dropped, which nobody read in time")
+            self._told_dropped = dropped
 
     def _drawn(self, screen: Screen, snapshot: Snapshot) -> str:
         columns, rows = screen.size()

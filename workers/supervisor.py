@@ -127,7 +127,8 @@ class Supervisor:
             finally:
                 for child in self._children:
                     child.kill()
-                    child.reap()
+                    *_, last_words = child.reap()
+                    self._progress.say(*last_words)
         if self._stopping.problem is not None:
             raise self._stopping.problem
         return self._stopping.step == 0
@@ -150,6 +151,7 @@ class Supervisor:
             return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
+        self._selector.register(child.words, selectors.EVENT_READ, lambda: self._pass_on(child))
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._bury(child))
         child.send(self._begin)
 
@@ -162,6 +164,14 @@ class Supervisor:
             self._on_message(child, message)
         if were_the_last:
             self._selector.unregister(child)
+
+    def _pass_on(self, child: Child) -> None:
+        if child not in self._children:
+            return  # an earlier event of the same round was its last
+        lines, were_the_last = child.words.lines()
+        self._progress.say(*lines)
+        if were_the_last:
+            self._selector.unregister(child.words)
 
     def _on_message(self, child: Child, message: ToParent) -> None:
         match message:
@@ -217,12 +227,15 @@ class Supervisor:
         self._on_child(child)
         if not child.is_silent:
             self._selector.unregister(child)
+        if not child.words.is_over:
+            self._selector.unregister(child.words)
         self._selector.unregister(child.pidfd)
         self._children.remove(child)
         self._handout.gone(child)
         self._tally.ended(child.process.pid)
         self._tally.workers = self._states()
-        status, notes = child.reap()
+        status, notes, last_words = child.reap()
+        self._progress.say(*last_words)
         if self._stopping.has_begun or child.is_let_go or (status == 0 and not child.shards):
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

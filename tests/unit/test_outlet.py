@@ -98,6 +98,7 @@ def test_of_lines_that_nobody_reads_the_last_are_kept() -> None:
         stream.read.set()
         assert outlet.flush(guard_s)
         assert stream.getvalue() == "".join(["first\n", *(f"{number}\n" for number in range(4000, 5000))])
+        assert outlet.dropped == 4000
 
 
 def test_the_end_waits_no_longer_than_it_may() -> None:
