@@ -3,6 +3,8 @@
 The laws:
 - Lines come in their order. Of pictures only the newest is kept: whoever did not read the last one has no use for it.
   So nothing grows however long nobody reads, and when somebody does again, what they get is of that moment.
+- On a terminal that stops who writes there from the background (stty tostop) it does not get stopped: pictures wait
+  until the terminal is ours again, and lines are written all the same, as they are few.
 - Nothing that goes wrong in here ends the thread: whoever waits for it would wait in vain. A defect is told once, and
   from then on lines are plain and pictures left out.
 """
@@ -11,6 +13,8 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import termios
 import threading
 import time
 import traceback
@@ -42,7 +46,8 @@ class Outlet:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._write = _writing(stream)
+        self._descriptor = _descriptor_of(stream)
+        self._write = _writing(stream, self._descriptor)
         self._changed = threading.Condition()
         self._waiting: deque[_Piece] = deque()
         self._is_writing = False
@@ -105,6 +110,8 @@ class Outlet:
         return not self._waiting and not self._is_writing
 
     def _run(self) -> None:
+        # Held back in this thread, it stops nobody, and the write is done (tcsetpgrp(3), general terminal interface).
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while (piece := self._next()) is not None:
             try:
                 self._write_piece(piece)
@@ -113,6 +120,8 @@ class Outlet:
                 self._give_up()
 
     def _write_piece(self, piece: _Piece) -> None:
+        if piece.plain is None and self._descriptor is not None and _is_kept_back(self._descriptor):
+            return
         if not self._is_plain:
             try:
                 self._write(piece.text())
@@ -155,13 +164,27 @@ def _told(error: Exception) -> str:
     return f"\nfetch-batch: nothing is drawn any more, which met a defect; please report it:\n{trace}"
 
 
-def _writing(stream: TextIO) -> Callable[[str], None]:
+def _descriptor_of(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _is_kept_back(descriptor: int) -> bool:
+    """Whether this is our terminal, others have its foreground, and it is for them alone."""
+    try:
+        is_ours = os.tcgetpgrp(descriptor) == os.getpgrp()
+        return not is_ours and bool(termios.tcgetattr(descriptor)[3] & termios.TOSTOP)
+    except (OSError, termios.error):
+        return False
+
+
+def _writing(stream: TextIO, descriptor: int | None) -> Callable[[str], None]:
     """Writes to the descriptor itself, where there is one: a thread that is held up in there, and left there, must not
     hold a lock of the stream, which the interpreter wants at its end.
     """
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
+    if descriptor is None:
         return lambda text: _through(stream, text)
     encoding, errors = stream.encoding or "utf-8", stream.errors or "backslashreplace"
     return lambda text: _write_all(descriptor, text.encode(encoding, errors))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import pty
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,6 +141,26 @@ def test_a_full_pipe_that_somebody_has_made_non_blocking() -> None:
         assert read_exactly(reader, 5) == b"said\n"
         assert outlet.close(guard_s)
         assert not outlet.is_gone
+
+
+@pytest.mark.parametrize(
+    ("stops", "others", "shown"), [(True, True, b""), (True, False, b"picture"), (False, True, b"picture")]
+)
+def test_a_terminal_for_others_alone_gets_no_picture(
+    stops: bool, others: bool, shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: os.getpgrp() + others)
+    reader, writer = pty.openpty()
+    with open(reader, "rb", buffering=0), open(writer, "w") as stream:
+        how = termios.tcgetattr(writer)
+        how[3] = how[3] | termios.TOSTOP if stops else how[3] & ~termios.TOSTOP
+        termios.tcsetattr(writer, termios.TCSANOW, how)
+        outlet = Outlet(stream)
+        outlet.show(lambda: "picture")
+        assert outlet.flush(guard_s)
+        outlet.say("said\n")
+        assert outlet.close(guard_s)
+        assert read_exactly(reader, len(shown) + 6) == shown + b"said\r\n"
 
 
 @pytest.mark.parametrize("is_said", [False, True], ids=["a picture", "a line"])
