@@ -85,6 +85,9 @@ def test_a_worker_that_can_t_begin_in_another_s_place(
         assert process.wait() == 3
         assert why in process.stderr
         assert "what was written is whole, and the same command goes on from there" in process.stderr
+    status, said = run_batch(*ARGUMENTS, "--summary", "refused.json", cwd=folder)
+    assert status == 2
+    assert "holds an unfinished run (of another version of " in said
     (folder / edited).write_text(before)
     assert_goes_on(origin, folder)
 
