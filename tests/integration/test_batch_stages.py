@@ -150,7 +150,7 @@ def test_a_process_begins_with_the_sources_that_the_worker_has(origin: Origin, f
     before = (folder / edited).read_text()
     with running_batch("urls.txt", "-o", "out.jsonl", *one_by_one, cwd=folder) as process:
         origin.wait_waiting("first")
-        (folder / edited).write_text(before + "EDITED = True\n")
+        (folder / edited).write_text(before + "len = lambda content: -1\n")
         origin.open("first")
         origin.wait_waiting("second")
         (folder / edited).write_text(before)
@@ -158,6 +158,7 @@ def test_a_process_begins_with_the_sources_that_the_worker_has(origin: Origin, f
         assert process.wait() == 1, process.stderr
     found = records(folder / "out.jsonl")
     assert [record["ok"] for record in found] == [True, True, False, False, False, True]
+    assert all(record["stages"]["crash_apart"] >= 0 for record in found if record["ok"]), "none is of the edited one"
     assert "died by SIGSEGV" in found[2]["error"]["message"]
     refused = {
         "kind": "stage_failed",
