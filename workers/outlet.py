@@ -4,7 +4,7 @@ The laws:
 - Lines come in their order. Of pictures only the newest is kept: whoever did not read the last one has no use for it.
   So nothing grows however long nobody reads, and when somebody does again, what they get is of that moment.
 - On a terminal that stops who writes there from the background (stty tostop) it does not get stopped: pictures wait
-  until the terminal is ours again, and lines are written all the same, as they are few.
+  until the terminal is ours again, and lines are written all the same: the last ones say how it ended.
 - Nothing that goes wrong in here ends the thread: whoever waits for it would wait in vain. A defect is told once, and
   from then on lines are plain and pictures left out.
 """
