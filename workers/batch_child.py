@@ -9,6 +9,7 @@ inherits the core; patch, before anything imports sockets; only then import what
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import sys
@@ -29,6 +30,9 @@ def main() -> None:
     if core != "-":
         _pin(int(core))
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # a child that is killed flushes nothing
     raise_limit()
     box = BlackBox(black_box)
     box.write_stacks()  # before anything is imported that could hang

@@ -15,6 +15,7 @@ from app.files.cache_folder import open_folder
 from app.files.reasons import reason_of
 from app.model.caching import CacheCounts
 from app.policy.advice import added_up, advise
+from app.sources.entry import is_entry
 from workers.affinity import core_order, should_pin
 from workers.batch_options import BatchOptions
 from workers.begin_check import check_begin
@@ -64,15 +65,20 @@ class BatchRun:
 
     def run(self) -> int:
         """The exit status. Raises UsageError when nothing was done, another PercoreError when the run can't be
-        ended, what it has recorded being there to be gone on with.
+        ended: what it has recorded is there, and the message says whether it can be gone on with.
         """
         try:
             return self._run()
+        except UsageError:
+            raise
+        except PercoreError as error:
+            raise PercoreError(f"{error}; {self._what_is_left()}") from error
         except OSError as error:
             # Of what a run needs for itself, nothing else is refused.
             if error.errno != errno.EMFILE:
                 raise
-            raise PercoreError(f"can't begin: {reason_of(error, or_else='lower --workers')}") from error
+            why = reason_of(error, or_else="lower --workers")
+            raise PercoreError(f"can't begin: {why}; {self._what_is_left()}") from error
 
     def _run(self) -> int:
         with StopSignals() as signals:
@@ -99,7 +105,7 @@ class BatchRun:
         options, plan = self._options, self._plan
         if options.fresh and self._folder.has_unfinished_run:
             # What is thrown away for a command that can't be done would be lost for nothing.
-            check_begin(self._begin(), self._topology.allowed, signals)
+            check_begin(self._begin(), self._topology.allowed, shown.say, signals)
         done = beside.run(
             lambda: self._folder.begin(plan.manifest, fresh=options.fresh, retry=options.retry_failed),
         )
@@ -113,7 +119,7 @@ class BatchRun:
             return 0
         ledger = Ledger(self._folder.path)
         self._shards = plan.shards(self._folder.path)
-        self._feed = Feed(self._shards, finished=ledger.finished, is_entry=plan.is_entry, ahead=self._workers + 1)
+        self._feed = Feed(self._shards, finished=ledger.finished, is_entry=is_entry, ahead=self._workers + 1)
         self._supervisor = supervisor = self._new_supervisor(self._feed, ledger, signals, shown)
         try:
             summary = self._work(supervisor, beside, self._feed)
@@ -149,7 +155,8 @@ class BatchRun:
         return begin_of(self._options, self._plan, self._folder.path, self._topology)
 
     def _new_supervisor(self, feed: Feed, ledger: Ledger, signals: StopSignals, shown: Progress) -> Supervisor:
-        topology, begin = self._topology, self._begin()
+        topology = self._topology
+        begin = msgspec.structs.replace(self._begin(), sources=self._folder.sources)
         return Supervisor(
             begin,
             feed,
@@ -161,6 +168,7 @@ class BatchRun:
             signals=signals,
             drain_limit_s=begin.settings.drain_timeout_s,
             finished=ledger.note,
+            imported=self._folder.learn,
         )
 
     def _publish(self, feed: Feed, summary: Summary) -> None:
@@ -188,10 +196,16 @@ class BatchRun:
     def _advice_to_go_on(self) -> str:
         if self._plan.inputs.is_repeatable:
             return f"interrupted; nothing is lost, this goes on: {self._how_to_go_on()}"
-        return (
-            f"interrupted; standard input can't be read again, so this can't go on. "
-            f"What was done lies in {self._folder.path}/parts and shards; a list in a file can be gone on with"
-        )
+        return f"interrupted; {self._what_is_left()}"
+
+    def _what_is_left(self) -> str:
+        """Of a run that has not come to its output, and whether it can be gone on with."""
+        if self._plan.inputs.is_repeatable:
+            return "what was written is whole, and the same command goes on from there"
+        there = ""
+        if self._folder.path.exists():
+            there = f". What was written is whole, and lies in {self._folder.path}/parts and shards"
+        return f"standard input can't be read again, so this can't go on{there}; a list in a file can be gone on with"
 
     def _estimate(self) -> float | None:
         """How many records there will be, judged by how much of the input has been read."""

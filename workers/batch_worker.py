@@ -22,6 +22,7 @@ from app.policy.addresses import AddressPolicy, parse_allowed
 from app.telemetry.log import configure
 from workers.batch_overseer import BatchOverseer
 from workers.black_box import BlackBox
+from workers.imports import Imports
 from workers.messages import Begin, Drain, Fault, Ready, Refused, Used, Want, Warned
 from workers.parent_link import ParentLink
 from workers.shard_runs import ShardRuns
@@ -67,6 +68,8 @@ class BatchWorker:
         except UsageError as error:
             link.send(Refused(str(error)))
             return 0
+        imports = Imports(link)
+        imports.tell()  # first: what is another one than others have must not be used
         overseer = BatchOverseer(self._black_box, [stage.name for stage in stages])
         runs = ShardRuns(begin, link, overseer, engine.aside)
         _settle_collector()
@@ -85,9 +88,11 @@ class BatchWorker:
         helpers: list[gevent.Greenlet[..., None]] = [
             gevent.spawn(runs.reports.run, lambda: engine.statistics().in_flight),
             gevent.spawn(runs.sync),
+            gevent.spawn(imports.run),
         ]
         went_well = runs.join()
         gevent.killall(helpers)
+        imports.tell()
         runs.close()
         return self._tell_the_end(engine, runs, went_well)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import selectors
 import time
+from collections.abc import Callable
 
 from app.errors import Interrupted, UsageError
 from app.settings import variable_of
@@ -20,10 +21,13 @@ from workers.messages import Begin, Ready, Refused
 _END_S = 5.0
 
 
-def check_begin(begin: Begin, wide: frozenset[int], signals: StopSignals | None = None) -> None:
+def check_begin(
+    begin: Begin, wide: frozenset[int], say: Callable[..., None], signals: StopSignals | None = None
+) -> None:
     """Returns once a child is ready; it is gone then. Waits for as long as the settings let its imports take.
 
     wide     CPUs that this process may use
+    say      shows lines, each an argument
     signals  what asks to stop; there is nothing to drain
     Raises UsageError with what the child refuses, or how it ended, or when it is not ready by then; Interrupted. To be
     called in the main thread.
@@ -31,24 +35,26 @@ def check_begin(begin: Begin, wide: frozenset[int], signals: StopSignals | None 
     child = Child(None, wide)
     try:
         child.send(begin)
-        is_ready = _is_ready(child, begin.settings.start_timeout_s, signals)
+        is_ready = _is_ready(child, begin.settings.start_timeout_s, say, signals)
     finally:
         if child.is_silent:
             # It is ending by itself; how is of interest.
             select.select([child.pidfd], [], [], _END_S)
         child.kill()
-        status, _ = child.reap()
+        status, _, last_words = child.reap()
+        say(*last_words)
     if not is_ready:
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         raise UsageError(f"a worker {how} before it began" + (", while it loaded the stages" if begin.stages else ""))
 
 
-def _is_ready(child: Child, limit_s: float, signals: StopSignals | None) -> bool:
+def _is_ready(child: Child, limit_s: float, say: Callable[..., None], signals: StopSignals | None) -> bool:
     end_s = time.monotonic() + limit_s
     with selectors.DefaultSelector() as selector:
         # Not its end of the socket alone, which what a stage's module has forked may hold open.
         selector.register(child, selectors.EVENT_READ)
         selector.register(child.pidfd, selectors.EVENT_READ)
+        selector.register(child.words, selectors.EVENT_READ)
         if signals is not None:
             selector.register(signals, selectors.EVENT_READ)
         while True:
@@ -62,6 +68,10 @@ def _is_ready(child: Child, limit_s: float, signals: StopSignals | None) -> bool
                     f"{variable_of('start_timeout_s')}"
                 )
             ended = any(key.fileobj == child.pidfd for key, _ in events)
+            lines, were_the_last = child.words.lines()
+            say(*lines)
+            if were_the_last and child.words in selector.get_map():
+                selector.unregister(child.words)
             child.flush()
             messages, were_the_last = child.receive()
             for message in messages:

@@ -18,6 +18,7 @@ from workers.black_box import STACK_SIGNAL, BlackBox, Note
 from workers.messages import ToChild, ToParent, parent_inbox, to_frame
 from workers.tally import WorkerState
 from workers.watch import Watch
+from workers.words import Words
 
 _READ_BYTES = 1 << 18
 
@@ -25,6 +26,7 @@ _READ_BYTES = 1 << 18
 class Child:
     """A running child process. Never waits: reads what is there, sends what the socket takes.
 
+    words  what it says to people
     core  the CPU that it pins itself to, None for no pin
     wide  CPUs that code which must not be pinned may use
     """
@@ -45,8 +47,9 @@ class Child:
         ours.setblocking(False)
         self._socket = ours
         self._black_box = BlackBox()
+        self.words = Words()
         handed_on = [theirs.fileno(), self._black_box.descriptor]
-        with theirs, _unharmed_by(STACK_SIGNAL):
+        with theirs, self.words.given() as writer, _unharmed_by(STACK_SIGNAL):
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "workers.batch_child"),
@@ -56,7 +59,9 @@ class Child:
                 ],
                 pass_fds=handed_on,
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # what a stage prints must not get between the records of a parent that writes to stdout
+                # What a stage prints must not get between the records of a parent that writes to stdout.
+                stdout=writer,
+                stderr=writer,
                 env=os.environ | {WIDE_CPUS: format_cpus(wide)},
                 process_group=0,  # ctrl-C is the parent's to answer
             )
@@ -128,10 +133,10 @@ class Child:
         """Have it go on."""
         self._signal_group(signal.SIGCONT)
 
-    def reap(self) -> tuple[int, list[Note]]:
+    def reap(self) -> tuple[int, list[Note], list[str]]:
         """End what is left of its process group, and wait for its own end, which must have come or been asked for.
 
-        Returns the exit status, negative for a signal, and the stages that were running.
+        Returns the exit status, negative for a signal, the stages that were running, and its last words.
         """
         if self._has_ended():
             self.kill()
@@ -140,7 +145,7 @@ class Child:
         os.close(self.pidfd)
         running = self._black_box.read()
         self._black_box.close()
-        return status, running
+        return status, running, self.words.last()
 
     def _signal_group(self, number: int) -> None:
         # Its group keeps its number until we reap it, so this hits nobody else, also when it has ended itself.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import click
 import msgspec
 
 from app.model.outcome import Failure
@@ -63,7 +64,7 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
     Raises UsageError for what a run would refuse.
     """
     topology = read_topology()
-    check_begin(begin_of(options, plan, folder, topology), topology.allowed)
+    check_begin(begin_of(options, plan, folder, topology), topology.allowed, _say)
     lines = requests = shards = 0
     invalid: Counter[str] = Counter()
     largest = Heaviest()
@@ -73,7 +74,7 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
     for shard in all_shards:
         entries = 0
         for index, line in enumerate(shard.lines, shard.first_index):
-            entry = parse_entry(index, line, plan.inputs.entry_form)
+            entry = parse_entry(index, line)
             if entry is None:
                 continue
             entries += 1
@@ -100,6 +101,11 @@ def dry_run(options: BatchOptions, plan: Plan, folder: Path) -> DryRun:
         more_origins=more,
         largest={use.key: round(use.weight) for use in largest.most(_ORIGINS_SHOWN)},
     )
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _number(count: int, of: str) -> str:

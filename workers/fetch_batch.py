@@ -71,7 +71,7 @@ def main() -> NoReturn:
     except UsageError as error:
         status = _complain(str(error), EXIT_USAGE)
     except PercoreError as error:
-        status = _complain(f"{error}; what was written is whole, and the same command goes on from there", EXIT_FAULT)
+        status = _complain(str(error), EXIT_FAULT)
     except click.Abort:
         status = EXIT_INTERRUPTED
     if status == EXIT_INTERRUPTED:

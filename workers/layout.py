@@ -1,6 +1,7 @@
 """Layout: what lies where in a batch's work folder, `OUTPUT.percore/`.
 
     manifest.json          what is being done
+    imported.json          what the stages were imported from (app.files.sources), as far as the manifest does not say
     intent.json            whether the output that exists is to be replaced, and whether failures are being retried
     lock                   held by the parent that works here (workers.output_lock)
     parts/000000.jsonl     records of a shard under way, in the order of completion
@@ -20,6 +21,7 @@ from pathlib import Path
 from app.sinks.outputs import WORK_SUFFIX
 
 MANIFEST = "manifest.json"
+IMPORTED = "imported.json"
 INTENT = "intent.json"
 LOCK = "lock"
 LEDGER = "ledger"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from app.files.sources import edited, in_words, now
 from app.model.job import FetchOptions
-from workers.stage_sources import edited
 
 UNREPEATABLE = -1
 """The size of an input that can't be read again, and so can't be told from another."""
@@ -26,8 +28,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bodies         the folder of --store-bodies
     limit          input lines that are read, None for all
     sample, seed   which of them are fetched: see workers.selection; "" for all
-    sources        by what the code of the user's own stages is known again: see workers.stage_sources; None when it may
-                   be another
+    sources        by what the code of the stages is known again: of those given as module:function at the beginning,
+                   and in a receipt of what they and others were imported from, too (app.files.sources); None when it
+                   may be another
     """
 
     inputs: list[InputMark]
@@ -54,8 +57,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return all(mark.bytes != UNREPEATABLE for mark in self.inputs)
 
 
-def difference(found: bytes | msgspec.Raw, ours: Manifest) -> str:
-    """Why the job whose manifest is `found`, as JSON, is not the job `ours`, in words; "" when it is."""
+def difference(found: bytes | msgspec.Raw, ours: Manifest, imported: Mapping[str, str] | None = None) -> str:
+    """Why the job whose manifest is `found`, as JSON, is not the job `ours`, in words; "" when it is. Files that its
+    stages were imported from are looked at.
+
+    imported  these and what else is known of the stages' sources, besides what the manifest says
+    """
     if not ours.is_repeatable:
         return "standard input can't be read again"
     try:
@@ -67,11 +74,13 @@ def difference(found: bytes | msgspec.Raw, ours: Manifest) -> str:
     mine = msgspec.to_builtins(ours)
     if theirs.get("version") != mine["version"]:
         return "of another version of Percore"
-    # Earlier versions of Percore have not kept it.
-    other = edited(theirs.pop("sources", None) or {}, mine.pop("sources") or {})
+    # Earlier versions of Percore have not kept it, or less of it.
+    before = {**(theirs.pop("sources", None) or {}), **(imported or {})}
+    after = mine.pop("sources")
+    other = None if after is None else edited(before, after | now(before))
     differing = [name for name in mine if theirs.get(name) != mine[name]]
     if other and "stages" not in differing:
-        differing.append(f"version of the stage {other}, which was edited since")
+        differing.append(f"version of {in_words(other)}, which was edited since")
     if "options" in differing:
         options = theirs.get("options", {})
         differing.remove("options")

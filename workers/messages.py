@@ -26,15 +26,13 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     deny_private  contact public addresses only, and those of PERCORE_ALLOW_PRIVATE
     folder      the job's work folder
     pages       what is kept of each page besides its record
-    entry_form  what each line of a shard is: see app.sources.entry
     cache       what the fetches go through first
-    sources     by what the code of the user's own stages is known again
+    sources     by what the code of the stages is known again, as far as that was found by now
     """
 
     settings: Settings
     options: FetchOptions
     stages: list[str]
-    entry_form: str
     shard_size: int
     folder: str
     deny_private: bool = False
@@ -75,6 +73,12 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     """Child to parent: the job can't be done as it was asked for (an unknown stage). Nothing was fetched."""
 
     message: str
+
+
+class Imported(msgspec.Struct, frozen=True, tag=True):
+    """Child to parent: by what is known again what the stages were imported from: see app.files.sources."""
+
+    sources: dict[str, str]
 
 
 class Want(msgspec.Struct, frozen=True, tag=True):
@@ -133,7 +137,7 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Begin | TakeShard | NoMoreShards | Drain
-ToParent = Ready | Refused | Want | Began | Count | ShardDone | Used | Warned | Fault
+ToParent = Ready | Refused | Imported | Want | Began | Count | ShardDone | Used | Warned | Fault
 
 M = TypeVar("M")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from workers.manifest import InputMark, Manifest
 from workers.messages import Begin
 from workers.output_order import in_order
 from workers.places import check_places
-from workers.selection import IsEntry, Selection
+from workers.selection import Selection
 from workers.stage_sources import stage_sources
 from workers.topology import Topology
 
@@ -67,14 +66,9 @@ class Plan(msgspec.Struct, frozen=True):
     pages: PageOutputs
     manifest: Manifest
 
-    @property
-    def is_entry(self) -> IsEntry:
-        """Whether a line will have a record."""
-        return partial(is_entry, form=self.inputs.entry_form)
-
     def shards(self, folder: Path) -> Shards:
         """The shards; to be asked for once. folder: for what --dedupe keeps meanwhile."""
-        lines: Iterable[bytes] = self.selection.lines(self.inputs.lines(), self.is_entry)
+        lines: Iterable[bytes] = self.selection.lines(self.inputs.lines(), is_entry)
         if not self.dedupe:
             return Shards(cut(lines, self.shard_size))
         # Only now: the others need no database.
@@ -134,7 +128,6 @@ def begin_of(options: BatchOptions, plan: Plan, folder: Path, topology: Topology
         settings,
         plan.fetch,
         list(options.stages),
-        plan.inputs.entry_form,
         plan.shard_size,
         str(folder),
         options.deny_private,
@@ -160,8 +153,7 @@ def _selection(options: BatchOptions, inputs: Inputs) -> Selection:
     if not inputs.is_repeatable:
         raise UsageError("--sample of a number has to read the input twice; give a share (0.01), or the list in a file")
     counted = _open(options)
-    entry = partial(is_entry, form=counted.entry_form)
-    total = sum(map(entry, islice(counted.lines(), options.limit)))
+    total = sum(map(is_entry, islice(counted.lines(), options.limit)))
     counted.close()
     return msgspec.structs.replace(selection, total=total)
 

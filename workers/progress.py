@@ -58,6 +58,7 @@ class Progress:
         self._estimate = estimate
         self._clock_s = clock_s
         self._started_s = self._shown_s = clock_s()
+        self._told_dropped = 0
         self._marks: list[tuple[float, int]] = []  # (moment, records of this run by then), for the rate
         self._screen: Screen | None = None
         self._mode: Literal["live", "log", "json", "none"]
@@ -78,6 +79,8 @@ class Progress:
         if now_s - self._shown_s < self.every_s:
             return
         self._shown_s = now_s
+        if self._outlet.is_idle:
+            self._tell_dropped()
         snapshot = self._snapshot(tally, phase, now_s)
         screen = self._screen
         if screen is not None:
@@ -87,20 +90,22 @@ class Progress:
         elif self._mode == "log":
             self._outlet.show(lambda: f"fetch-batch: {words(snapshot)}\n")
 
-    def say(self, line: str) -> None:
-        """Print a line at once, above the live ones; among JSON lines it is one, too."""
-        screen = self._screen
+    def say(self, *lines: str) -> None:
+        """Print lines at once, above the live ones; among JSON lines each is one, too."""
+        if not lines:
+            return
+        screen, text = self._screen, "\n".join(lines)
         if screen is not None:
-            self._outlet.say(lambda: screen.above(line))
+            self._outlet.say(f"{text}\n", lambda: screen.above(text))
         elif self._mode == "json":
-            self._outlet.say(lambda: _json_line({"message": line}))
+            self._outlet.say("".join(_json_line({"message": line}) for line in lines))
         else:
-            self._outlet.say(lambda: f"{line}\n")
+            self._outlet.say(f"{text}\n")
 
     def sum_up(self, summary: Summary) -> None:
         """Say what the run came to."""
         if self._mode == "json":
-            self._outlet.say(lambda: _json_line({"summary": summary}))
+            self._outlet.say(_json_line({"summary": summary}))
         else:
             for line in summary.lines():
                 self.say(line)
@@ -111,7 +116,7 @@ class Progress:
         limit_s  how long to wait until all is read that was said
         """
         if self._screen is not None:
-            self._outlet.say(self._screen.clear)
+            self._outlet.say("", self._screen.clear)
         self._outlet.flush(lambda: limit_s)
 
     def close(self, limit_s: Callable[[], float]) -> None:
@@ -120,9 +125,18 @@ class Progress:
         limit_s  how long to wait for a reader, asked again and again
         """
         if self._screen is not None:
-            self._outlet.say(self._screen.clear)
+            self._outlet.say("", self._screen.clear)
             self._screen = None
+        if self._outlet.flush(limit_s):
+            self._tell_dropped()
         self._outlet.close(limit_s)
+
+    def _tell_dropped(self) -> None:
+        """Once there is a reader again."""
+        dropped = self._outlet.dropped
+        if dropped > self._told_dropped:
+            self.say(f"fetch-batch: {dropped - self._told_dropped:,} lines were dropped, which nobody read in time")
+            self._told_dropped = dropped
 
     def _drawn(self, screen: Screen, snapshot: Snapshot) -> str:
         columns, rows = screen.size()

@@ -66,7 +66,7 @@ class ShardRuns:
                 link.send(ShardDone(shard.number, finished))
                 continue
             part = part_path(folder, shard.number)
-            run = ShardRun(shard, begin.entry_form, part, final_path, begin.pages, self._aside)
+            run = ShardRun(shard, part, final_path, begin.pages, self._aside)
             self._runs[shard.number] = run
             link.send(Began(shard.number, run.kinds))
             self._overseer.suspects |= taken.suspects

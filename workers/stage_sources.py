@@ -1,40 +1,40 @@
-"""Stage sources: by what the code of a stage given as `module:function` is known again.
+"""Stage sources: by what the code of a job's stages is known again, in a parent that imports none of it.
 
-It is the file of its module, and that alone: not what this imports. The module is looked for and not imported, since
-nobody's code runs in a batch's parent. Stages by name belong to a package, which has a version.
+Of a stage given as `module:function` that is the file of its module, which is looked for as the import system would.
+What that imports in turn, and which package has registered a stage, children tell once they have imported it
+(app.stages.sources); from then on it is looked at here, too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 
 from app.errors import UsageError
+from app.files.sources import digest_of, edited, in_words, is_given, now
 
 
 def stage_sources(stages: Iterable[str]) -> dict[str, str]:
     """By `module:function`, the SHA-256 of its module's file in hexadecimal, as children find it from the current
     folder. What can't be found or read is left out: children say what is wrong with it.
     """
-    references = {stage.partition("=")[0] for stage in stages if ":" in stage.partition("=")[0]}
+    references = {stage.partition("=")[0] for stage in stages if is_given(stage.partition("=")[0])}
     found = {reference: _digest(reference.partition(":")[0]) for reference in sorted(references)}
     return {reference: digest for reference, digest in found.items() if digest is not None}
 
 
-def edited(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """The first stage that has other code now. What could not be looked at, once, is no other."""
-    return next((reference for reference, digest in now.items() if before.get(reference, digest) != digest), None)
-
-
 def check_sources(sources: Mapping[str, str]) -> None:
-    """Raises UsageError when one of the stages of `sources` has other code now."""
-    if reference := edited(sources, stage_sources(sources)):
+    """Raises UsageError when something of `sources` is another one now."""
+    check_same(sources, stage_sources(sources) | now(sources))
+
+
+def check_same(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Raises UsageError when something is another one after than before."""
+    if (key := edited(before, after)) is not None:
         raise UsageError(
-            f"stage {reference!r} was edited while the run was under way, and new values don't go with old ones: "
+            f"{in_words(key)} was edited while the run was under way, and new values don't go with old ones: "
             f"undo that, or begin anew with --fresh"
         )
 
@@ -42,11 +42,9 @@ def check_sources(sources: Mapping[str, str]) -> None:
 def _digest(module: str) -> str | None:
     try:
         spec = _spec(module)
-        if spec is None or not spec.has_location or spec.origin is None:
-            return None
-        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
     except (OSError, ValueError, ImportError):
         return None
+    return digest_of(spec.origin) if spec is not None and spec.has_location and spec.origin is not None else None
 
 
 def _spec(module: str) -> ModuleSpec | None:

@@ -10,6 +10,8 @@ import selectors
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from app.errors import OutputError, PercoreError, UsageError
 from app.files.reasons import reason_of
 from app.model.caching import CacheCounts
@@ -25,6 +27,7 @@ from workers.messages import (
     Begin,
     Count,
     Fault,
+    Imported,
     Ready,
     Refused,
     ShardDone,
@@ -34,6 +37,7 @@ from workers.messages import (
     Warned,
 )
 from workers.progress import Progress
+from workers.stage_sources import check_same
 from workers.stopping import Stopping
 from workers.suspension import suspend
 from workers.tally import Tally, WorkerState
@@ -54,6 +58,7 @@ class Supervisor:
     wide     CPUs that this process may use
     signals  what asks to stop
     finished told of each shard that is finished, with the counts of its records
+    imported told what stages were imported from, when it is new (app.files.sources)
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Supervisor:
         signals: StopSignals,
         drain_limit_s: float,
         finished: Callable[[int, Mapping[str, int]], None],
+        imported: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._begin = begin
         self._feed = feed
@@ -79,6 +85,7 @@ class Supervisor:
         self._wide = wide
         self._signals = signals
         self._finished = finished
+        self._imported = imported
         self._selector = selectors.DefaultSelector()
         self._children: list[Child] = []
         self._handout = Handout(feed)
@@ -120,7 +127,8 @@ class Supervisor:
             finally:
                 for child in self._children:
                     child.kill()
-                    child.reap()
+                    *_, last_words = child.reap()
+                    self._progress.say(*last_words)
         if self._stopping.problem is not None:
             raise self._stopping.problem
         return self._stopping.step == 0
@@ -143,6 +151,7 @@ class Supervisor:
             return
         self._children.append(child)
         self._selector.register(child, selectors.EVENT_READ, lambda: self._on_child(child))
+        self._selector.register(child.words, selectors.EVENT_READ, lambda: self._pass_on(child))
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._bury(child))
         child.send(self._begin)
 
@@ -156,11 +165,21 @@ class Supervisor:
         if were_the_last:
             self._selector.unregister(child)
 
+    def _pass_on(self, child: Child) -> None:
+        if child not in self._children:
+            return  # an earlier event of the same round was its last
+        lines, were_the_last = child.words.lines()
+        self._progress.say(*lines)
+        if were_the_last:
+            self._selector.unregister(child.words)
+
     def _on_message(self, child: Child, message: ToParent) -> None:
         match message:
             case Ready():
                 child.is_ready = self._has_begun = True
                 self._unready_deaths = 0
+            case Imported(sources):
+                self._learn(sources)
             case Want():
                 self._handout.wants(child)
             case Began(number, kinds):
@@ -191,17 +210,32 @@ class Supervisor:
             case Fault(text):
                 self._stopping.stop_for(OutputError(text))
 
+    def _learn(self, sources: dict[str, str]) -> None:
+        known = self._begin.sources
+        try:
+            check_same(known, sources)
+        except UsageError as problem:
+            self._stopping.stop_for(problem)
+            return
+        if new := {key: value for key, value in sources.items() if key not in known}:
+            # Whoever takes another's place is to begin with the same.
+            self._begin = msgspec.structs.replace(self._begin, sources=known | new)
+            self._imported(new)
+
     def _bury(self, child: Child) -> None:
         """A child has ended: in order, or not."""
         self._on_child(child)
         if not child.is_silent:
             self._selector.unregister(child)
+        if not child.words.is_over:
+            self._selector.unregister(child.words)
         self._selector.unregister(child.pidfd)
         self._children.remove(child)
         self._handout.gone(child)
         self._tally.ended(child.process.pid)
         self._tally.workers = self._states()
-        status, notes = child.reap()
+        status, notes, last_words = child.reap()
+        self._progress.say(*last_words)
         if self._stopping.has_begun or child.is_let_go or (status == 0 and not child.shards):
             return
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

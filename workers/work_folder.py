@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from app.sinks.durable import sync_names, write_whole
 from app.sinks.jsonl import OK, stored_records
 from app.sinks.outputs import OutputSpec, assemble, has_records, is_assembled
 from workers.failed_indexes import FailedIndexes
-from workers.layout import INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS, work_path
+from workers.layout import IMPORTED, INTENT, LOCK, MANIFEST, PARTS, RECEIPT, SHARD_NAME, SHARDS, work_path
 from workers.manifest import Manifest, difference
 from workers.output_lock import OutputLock
 from workers.phase import Phase
@@ -34,8 +34,8 @@ from workers.retry_failed import drop_failed
 from workers.summary import Summary
 from workers.unpack import unpack
 
-# What no other command helps against: no room (EFBIG: for a file of this process), or a disk that fails.
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+# What no other command helps against: no room (EFBIG: for a file of this process), a disk that fails, no descriptor.
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -67,6 +67,24 @@ class WorkFolder:
         self._locks = [OutputLock(output, self.output) for output in sorted(self._outputs, key=os.path.realpath)]
         self._intent = Intent()
         self._is_new = False
+        self._given: dict[str, str] = {}  # sources that the manifest has
+        self._imported: dict[str, str] = {}  # and what was learned
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """By what the code of the job's stages is known again, as far as that is known by now."""
+        return self._given | self._imported
+
+    def learn(self, sources: Mapping[str, str]) -> None:
+        """The stages of this run were imported from these (app.files.sources), and so are to be those of who goes on
+        with it.
+        """
+        self._imported |= sources
+        # Who is called here waits for no disk. What a power failure, or a full disk, takes of it protects nobody.
+        with suppress(OSError):
+            temporary = self.path / f"{IMPORTED}.tmp"
+            temporary.write_bytes(msgspec.json.encode(self._imported))
+            os.replace(temporary, self.path / IMPORTED)
 
     @property
     def has_unfinished_run(self) -> bool:
@@ -79,7 +97,7 @@ class WorkFolder:
         fresh  throw away an earlier run's work, and replace outputs that exist
         retry  error kinds whose records are dropped, from an unfinished run or a finished output, to be fetched again
         Raises UsageError when an output is somebody else's or can't be written, the folder belongs to another job or is
-        in use, or there is nothing to retry; OutputError when the disk is full or broken.
+        in use, or there is nothing to retry; OutputError when the disk is full or broken, or descriptors are lacking.
         """
         try:
             receipt = self._ready(manifest, fresh, retry)
@@ -88,8 +106,9 @@ class WorkFolder:
             if isinstance(error, OSError):
                 # What a write says has no name in it; it was something in the folder.
                 place = error.filename or self.path
-                kind = OutputError if error.errno in _OF_THE_DISK else UsageError
-                raise kind(f"can't write {self._specs[0]}: {reason_of(error)}: {place}") from error
+                kind = OutputError if error.errno in _OF_THE_MACHINE else UsageError
+                why = reason_of(error, or_else="lower --workers")
+                raise kind(f"can't write {self._specs[0]}: {why}: {place}") from error
             raise
         if receipt is not None:
             self.release()
@@ -120,7 +139,8 @@ class WorkFolder:
             if not any(map(has_records, self._specs)):
                 self._phase.begin("assembling", receipt_path(self.output), total)
                 failed = _failed_of(self._phase.counted(shards()))
-            write_receipt(self.path / RECEIPT, self._outputs, manifest, summary, failed)
+            made = msgspec.structs.replace(manifest, sources=(manifest.sources or {}) | self._imported)
+            write_receipt(self.path / RECEIPT, self._outputs, made, summary, failed)
             self.settle()
             self.release()
         except OSError as error:
@@ -168,6 +188,7 @@ class WorkFolder:
 
     def _begin(self, manifest: Manifest, asked: Manifest, fresh: bool, retry: frozenset[str] | None) -> Receipt | None:
         found = self._manifest()
+        self._given = manifest.sources or {}
         if found is None and retry is not None and not self._are_there(fresh):
             raise UsageError(
                 f"--retry-failed: there is no earlier run of {self._specs[0]} to go on with, neither finished nor "
@@ -187,7 +208,8 @@ class WorkFolder:
             self._intend(Intent(replaces, None if retry is None else sorted(retry)))
             self._declare(manifest)
             return None
-        if why := difference(found, asked):
+        imported = self._found_imported()
+        if why := difference(found, asked, imported):
             raise UsageError(f"{self.path}/ holds an unfinished run ({why}); --fresh starts over")
         self._make_folders()
         self._intent = self._found_intent()
@@ -198,8 +220,11 @@ class WorkFolder:
         if retry is not None and self._intent.retry != sorted(retry):
             drop_failed(self.path, retry, self._phase)
             self._intend(Intent(self._intent.replaces, sorted(retry)))
-        if retry is not None and difference(found, manifest):
+        if retry is not None and difference(found, manifest, imported):
+            (self.path / IMPORTED).unlink(missing_ok=True)
             self._declare(manifest)
+        else:
+            self._imported = imported
         return None
 
     def _declare(self, manifest: Manifest) -> None:
@@ -217,6 +242,12 @@ class WorkFolder:
             return msgspec.json.decode((self.path / INTENT).read_bytes(), type=Intent)
         except (FileNotFoundError, msgspec.DecodeError):
             return Intent()
+
+    def _found_imported(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode((self.path / IMPORTED).read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
 
     def _manifest(self) -> bytes | None:
         try:

@@ -75,7 +75,7 @@ class IsolatedChild:
     on_end   called on the hub when it has ended, whatever the reason: see `end` and `has_crashed`
 
     Readable attributes: state; tasks (answered ones); was_ready (it has started); end (how it ended, in words);
-    has_crashed (it ended, or had to be ended, for a reason of its own).
+    has_crashed (it ended, or had to be ended, for a reason of its own); is_unfit (it is to be dismissed).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class IsolatedChild:
         self.state = State.STARTING
         self.tasks = 0
         self.end = ""
-        self.was_ready = self.has_crashed = False
+        self.was_ready = self.has_crashed = self.is_unfit = False
         self._max_result_bytes = max_result_bytes
         self._clock = clock
         self._on_idle = on_idle
@@ -279,7 +279,8 @@ class IsolatedChild:
             self._expel("sent what nobody asked for")
 
     def _take(self, frame: Frame) -> None:
-        if frame.kind == Kind.RAISED:
+        if frame.kind in (Kind.RAISED, Kind.LAST):
+            self.is_unfit = frame.kind == Kind.LAST
             try:
                 name, message, text = json.loads(bytes(frame.body))
             except ValueError:

@@ -4,7 +4,8 @@ The laws:
 - It is not monkey patched, and one thread of it runs the functions, one after the other: what they leave behind in
   the process (modules, caches, changed settings) is there for the next ones, until the child is recycled.
 - Standard input is empty, standard output goes to standard error, and no other descriptor of the parent is open.
-- Whatever a function raises is its answer, SystemExit and KeyboardInterrupt included. What ends the process (a
+- Whatever a function raises is its answer, SystemExit and KeyboardInterrupt included; after `Unfit` it gets no other
+  task. What ends the process (a
   signal, os._exit) or spoils its socket ends the child: the parent says so to whoever waits.
 - A copy of the process that a function forked, and that returns from the function, ends there.
 - Ctrl-C, TERM and HUP do nothing to it. It ends with its parent, also in the middle of a function (PR_SET_PDEATHSIG,
@@ -42,6 +43,12 @@ _PR_SET_PDEATHSIG = 1
 _MAX_TEXT = 64 * 1024
 
 Function = Callable[[bytes | memoryview], Buffer]
+
+
+class Unfit(Exception):
+    """Raised by a function for which this process is the wrong one: it is answered as any error, and the process is
+    replaced.
+    """
 
 
 def main() -> None:
@@ -88,7 +95,8 @@ class _Server:
             value = self._call(frame)
         except BaseException as error:
             self._leave_if_copy_or_cut_off()
-            send(self._end, Kind.RAISED, frame.task, body=[_description(error)])
+            kind = Kind.LAST if isinstance(error, Unfit) else Kind.RAISED
+            send(self._end, kind, frame.task, body=[_description(error)])
             return
         self._leave_if_copy_or_cut_off()
         if len(value) <= self._inline_bytes:

@@ -47,6 +47,8 @@ class Kind(IntEnum):
     """Child: what it returned."""
     RAISED = 4
     """Child: what it raised: a JSON array of type, message, traceback."""
+    LAST = 5
+    """Child: as RAISED, and it is not to be used again."""
 
 
 class BrokenFrame(Exception):

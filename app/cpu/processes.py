@@ -5,8 +5,8 @@ The laws:
   there.
 - The child that was free last comes first: its caches are warm, and children that are not needed never start.
 - A child ends by its own death, at a task's deadline, with the greenlet that waits for its task, or in order after
-  `tasks_per_child` tasks or above `max_rss_bytes` (looked at after each task; in a task only the deadline limits it).
-  The next one starts when it is needed.
+  `tasks_per_child` tasks or above `max_rss_bytes` (looked at after each task; in a task only the deadline limits it),
+  or after a function has called it unfit. The next one starts when it is needed.
 - A child that dies before it has come to any answer makes the next one start later: `respawn_delay_s`. One that does
   not even start fails who is first in line. So nobody waits for ever, and nothing spins.
 """
@@ -48,7 +48,7 @@ class ProcessStatistics(msgspec.Struct, frozen=True):
     tasks      that came to an answer, a raised one too
     crashed    children that ended for a reason of their own, or did not start
     timed_out  tasks that were not done at their deadline
-    recycled   children that left in order, for their number of tasks or their memory
+    recycled   children that left in order: for their number of tasks or their memory, or since they were unfit
     """
 
     children: int
@@ -236,7 +236,7 @@ class Processes:
             return
         self._tasks += 1
         self._deaths = 0
-        if child.tasks >= self._tasks_per_child or self._is_too_large(child):
+        if child.is_unfit or child.tasks >= self._tasks_per_child or self._is_too_large(child):
             self._recycled += 1
             child.dismiss()
             self._start_some()

@@ -32,7 +32,6 @@ class ShardRun:
     def __init__(
         self,
         shard: Shard,
-        entry_form: str,
         part_path: Path,
         final_path: Path,
         outputs: PageOutputs = NO_PAGES,
@@ -50,7 +49,7 @@ class ShardRun:
         done = self._part.done
         self._open: dict[int, Entry] = {}
         for index, line in enumerate(shard.lines, shard.first_index):
-            entry = parse_entry(index, line, entry_form) if index not in done else None
+            entry = parse_entry(index, line) if index not in done else None
             if entry is not None:
                 self._open[index] = entry
 

@@ -31,8 +31,8 @@ _stored = msgspec.msgpack.Decoder(StoredResponse)
 _unreadable = msgspec.msgpack.Decoder(Unreadable)
 
 
-def is_entry(line: bytes, form: str) -> bool:
-    """Whether the line carries an entry, and so gets a record."""
+def is_entry(line: bytes, form: str = TAGGED) -> bool:
+    """Whether the line carries an entry, and so gets a record. form: as for `parse_entry`."""
     if form == TAGGED:
         if line[:2] in _USUAL:
             return True
@@ -43,10 +43,10 @@ def is_entry(line: bytes, form: str) -> bool:
     return bool(text) and not (form == "url" and text.startswith(b"#"))
 
 
-def parse_entry(index: int, line: bytes, form: str) -> Entry | None:
+def parse_entry(index: int, line: bytes, form: str = TAGGED) -> Entry | None:
     """The entry on line `index`, None for a line that carries none.
 
-    form  "url", "json" or "tagged"
+    form  "tagged", as sources yield lines, or "url" or "json" for one without a tag
     """
     if form == TAGGED:
         tag = line[:1]

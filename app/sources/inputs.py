@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from app.errors import BrokenInput, UsageError
 from app.files.parquet_extra import pyarrow_is_missing
 from app.files.reasons import reason_of
-from app.sources.forms import TAGGED, unreadable_line
+from app.sources.forms import unreadable_line
 from app.sources.input_file import InputFile, InputName, status_of
 from app.sources.source import STANDARD_INPUT, Format, format_of
 
@@ -58,11 +58,6 @@ class Inputs:
         self._passed_bytes = 0.0
         self._is_closed = False
         self._look()
-
-    @property
-    def entry_form(self) -> str:
-        """The form that `app.sources.entry.parse_entry` is to expect of each line."""
-        return TAGGED
 
     @property
     def formats(self) -> list[Format]:

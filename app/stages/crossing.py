@@ -4,6 +4,8 @@ The law: bytes cross, never objects. The page is its status, URL, head, decoded 
 there it is made again, as lazily as here. Nothing is pickled: what a stage hung on a page (`memo`, a parsed tree,
 headers of its own) stays where it was, and so does what only a connection knows (the request's headers and body). An
 encoding that a stage set does cross, since `text` depends on it.
+
+A page crosses to the same stage: over there its module is imported later than here, and may have been edited between.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from typing import Any
 import msgspec
 import requests
 
+from app.cpu.isolated_child import Unfit
 from app.fetching.answer import Answer
 from app.fetching.page import Page
+from app.files.sources import in_words
 from app.model.timing import Timing
 from app.stages.base import Stage
 from app.stages.definition import takes_earlier
 from app.stages.reference import target_of
+from app.stages.sources import LOADED, Sameness
 from app.stages.values import Earlier, encoded
 
 _LENGTH_BYTES = 4
@@ -31,7 +36,14 @@ CALL = "app.stages.crossing:call"
 
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 
+# Mutable, of an isolated process.
+_sameness = Sameness()
+
 _NO_TIMING = Timing(0.0, 0.0, 0.0, 0.0, 0.0, False, "")
+
+
+class EditedStage(Unfit):
+    """What this process has imported is not what the one has that sent the page."""
 
 
 class _Hop(msgspec.Struct, frozen=True, array_like=True):
@@ -41,7 +53,9 @@ class _Hop(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Crossing(msgspec.Struct, frozen=True, array_like=True):
-    """encoding: one that was set on the page by hand, "" for none. earlier: the lengths of the values, in bytes."""
+    """encoding: one that was set on the page by hand, "" for none. earlier: the lengths of the values, in bytes.
+    sources: of the stages here, packed.
+    """
 
     reference: str
     argument: str | None
@@ -51,6 +65,7 @@ class _Crossing(msgspec.Struct, frozen=True, array_like=True):
     elapsed_s: float
     history: tuple[_Hop, ...]
     earlier: dict[str, int]
+    sources: bytes
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -72,6 +87,7 @@ def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> tuple[b
             page.elapsed.total_seconds(),
             tuple(_hop_of(hop) for hop in page.history),
             {name: len(value) for name, value in values.items()},
+            LOADED.packed,
         )
     )
     # Those stand behind as they are: an encoder would copy each several times.
@@ -81,7 +97,8 @@ def argument_of(stage: Stage, page: Page, earlier: Mapping[str, Any]) -> tuple[b
 def call(argument: bytes | memoryview) -> bytes:
     """In the other process: run the stage; returns its value as JSON.
 
-    Raises what the stage raises, TypeError for a value that is no JSON, UnknownStage when its reference leads nowhere.
+    Raises what the stage raises, TypeError for a value that is no JSON, UnknownStage when its reference leads nowhere;
+    EditedStage.
     """
     data = memoryview(argument)
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES])
@@ -91,6 +108,11 @@ def call(argument: bytes | memoryview) -> bytes:
         earlier[name] = bytes(data[end : end + length])
         end += length
     stage = _stage_at(crossing.reference)
+    if (edited := _sameness.edited(crossing.sources)) is not None:
+        raise EditedStage(
+            f"{in_words(edited)} was edited after the stage was loaded, and new values don't go with old ones: undo "
+            f"that, or begin anew"
+        )
     if crossing.argument is not None:
         stage = stage.with_argument(crossing.argument)
     return bytes(encoded(stage.value_of(_page_of(crossing, bytes(data[end:])), Earlier(earlier))))

@@ -15,6 +15,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from app.errors import UsageError
+from app.stages.sources import shared_folders
 
 _HERE = str(Path(__file__).parent) + "/"
 _IMPORTERS = ("<frozen ", str(Path(importlib.__file__).parent) + "/")
@@ -54,7 +55,7 @@ def _place_of(error: BaseException) -> str:
     if isinstance(error, UsageError):
         places = [place for place in places if not place[0].startswith(_HERE)] or places
     # Whoever wrote the stage is helped by the line of theirs that led into a library, not by the library's.
-    shared = _shared_folders()
+    shared = shared_folders()
     own = [place for place in places if not place[0].startswith(shared)] or places
     return _place(*own[-1]) if own else ""
 
@@ -73,9 +74,3 @@ def _looked_in(name: str) -> list[str]:
     # It is none of those that come with Python.
     folders = dict.fromkeys(folder or os.getcwd() for folder in sys.path)
     return [folder for folder in folders if folder not in (packed, standard, f"{standard}/lib-dynload")]
-
-
-def _shared_folders() -> tuple[str, ...]:
-    """Where what is installed lies, and what comes with Python."""
-    paths = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return tuple({f"{path}/" for path in paths})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from app.errors import UnknownStage, UsageError
@@ -48,9 +49,19 @@ def target_of(reference: str) -> Any:
     for part in path.split("."):
         found = getattr(found, part, None)
     if found is None:
-        where = getattr(module, "__file__", None) or "built in"
-        raise UnknownStage(f"module {module_name!r} ({where}) has no {path!r}")
+        raise UnknownStage(f"module {module_name!r} ({_where(module)}) has no {path!r}")
     return found
+
+
+def _where(module: ModuleType) -> str:
+    if file := getattr(module, "__file__", None):
+        return str(file)
+    folders = list(getattr(module, "__path__", ()))
+    if not folders:
+        return "built in"
+    # A namespace package, which any folder is: what is wanted may well be in a module of it.
+    inside = f"name a module in it, as {module.__name__}.MODULE:FUNCTION"
+    return f"a folder without __init__.py, {', '.join(folders)}: {inside}"
 
 
 def check_reference(reference: str, function: Callable[..., Any]) -> None:

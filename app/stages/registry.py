@@ -15,12 +15,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from app.errors import UnknownStage, UsageError
+from app.files.sources import STAGE_GROUP
 from app.stages.base import Stage
 from app.stages.definition import takes_earlier
 from app.stages.import_failure import import_failure
 from app.stages.reference import check_reference, target_of
-
-_GROUP = "percore.stages"
+from app.stages.sources import LOADED
 
 _NAMES = ("sha256", "title", "links", "text", "json", "language", "image", "simhash")
 _BUILT_IN = {name: f"app.stages.{name}:{name}" for name in _NAMES}
@@ -31,7 +31,7 @@ _FOUND: dict[str, Stage] = {}
 
 def names() -> list[str]:
     """Every registered name, built-ins first. Imports none of them."""
-    plugged_in = {point.name for point in entry_points(group=_GROUP)}
+    plugged_in = {point.name for point in entry_points(group=STAGE_GROUP)}
     return [*_BUILT_IN, *sorted(plugged_in - _BUILT_IN.keys())]
 
 
@@ -70,7 +70,7 @@ def _resolved(text: str, import_paths: bool) -> Stage:
 def _find(name: str, import_paths: bool) -> Stage:
     if name in _FOUND:
         return _FOUND[name]
-    points = [point for point in entry_points(group=_GROUP) if point.name == name]
+    points = [point for point in entry_points(group=STAGE_GROUP) if point.name == name]
     if name in _BUILT_IN or points:
         found = _FOUND[name] = _registered(name, points)
         return found
@@ -78,7 +78,9 @@ def _find(name: str, import_paths: bool) -> Stage:
     if import_paths and colon:
         if not module or not function:
             raise UnknownStage(f"stage {name!r} names no {'function' if module else 'module'}; write module:function")
-        return _as_stage(function, _load(name, lambda: target_of(name)))
+        found = _as_stage(function, _load(name, lambda: target_of(name)))
+        LOADED.note(module)
+        return found
     hint = ", or module:function" if import_paths else ""
     raise UnknownStage(f"no stage {name!r}; there are {', '.join(names())}{hint}")
 
@@ -94,7 +96,9 @@ def _registered(name: str, points: list[EntryPoint]) -> Stage:
     if name in _BUILT_IN:
         return _as_stage(name, _load(name, lambda: target_of(_BUILT_IN[name])))
     # It is recorded under the name that it is registered under.
-    return _as_stage(name, _load(name, points[0].load, _origin_of(points[0]))).called(name)
+    found = _as_stage(name, _load(name, points[0].load, _origin_of(points[0]))).called(name)
+    LOADED.note(points[0].module, name)
+    return found
 
 
 def _origin_of(point: EntryPoint) -> str:

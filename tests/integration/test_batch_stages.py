@@ -136,6 +136,39 @@ def test_in_a_process_of_its_own_it_costs_no_worker(origin: Origin, folder: Path
     }
 
 
+@pytest.mark.parametrize("edited", ["mystages.py", "helper.py"])
+def test_a_process_begins_with_the_sources_that_the_worker_has(origin: Origin, folder: Path, edited: str) -> None:
+    """One that takes another's place has to import them anew: what was edited meanwhile fails its pages, until it is
+    undone.
+    """
+    (folder / "helper.py").write_text("VALUE = 1\n")
+    file = folder / "mystages.py"
+    file.write_text("import helper\n" + file.read_text())
+    paths = ["ok/10", "gate/first", "ok/11?poison", "ok/12", "ok/13", "gate/second"]
+    write_list(folder / "urls.txt", [origin.url(f"/{path}") for path in paths])
+    one_by_one = ("--workers", "1", "--concurrency", "1", "--stage", "mystages:crash_apart")
+    before = (folder / edited).read_text()
+    with running_batch("urls.txt", "-o", "out.jsonl", *one_by_one, cwd=folder) as process:
+        origin.wait_waiting("first")
+        (folder / edited).write_text(before + "len = lambda content: -1\n")
+        origin.open("first")
+        origin.wait_waiting("second")
+        (folder / edited).write_text(before)
+        origin.open("second")
+        assert process.wait() == 1, process.stderr
+    found = records(folder / "out.jsonl")
+    assert [record["ok"] for record in found] == [True, True, False, False, False, True]
+    assert all(record["stages"]["crash_apart"] >= 0 for record in found if record["ok"]), "none is of the edited one"
+    assert "died by SIGSEGV" in found[2]["error"]["message"]
+    refused = {
+        "kind": "stage_failed",
+        "message": f"EditedStage: {folder / edited} (imported by a stage) was edited after the stage was loaded, and "
+        "new values don't go with old ones: undo that, or begin anew",
+        "stage": "crash_apart",
+    }
+    assert [record["error"] for record in found[3:5]] == [refused] * 2
+
+
 def test_a_stage_that_holds_the_gil_is_named_and_its_request_given_up(origin: Origin, folder: Path) -> None:
     with_poison(folder, origin, 4, 2)
     status, said = run(folder, "stuck", DEADMAN_S="1.2")

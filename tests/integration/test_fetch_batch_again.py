@@ -246,3 +246,25 @@ def test_records_are_flushed_while_their_shard_is_under_way(origin: Origin, tmp_
         process.wait_for_line("1 parts are on the disk")
         origin.open("held")
         assert process.wait() == 0
+
+
+def test_a_package_that_registers_a_stage_is_known_by_its_version(origin: Origin, tmp_path: Path) -> None:
+    information = tmp_path / "scorer-1.0.dist-info"
+    information.mkdir()
+    (information / "entry_points.txt").write_text("[percore.stages]\nscore = scorer:score\n")
+    (tmp_path / "scorer.py").write_text("def score(page):\n    return len(page.content)\n")
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok/1")])
+    arguments = (source, "-o", tmp_path / "out.jsonl", "--stage", "score", "--workers", "1")
+
+    def run(version: str) -> tuple[int, str]:
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: scorer\nVersion: {version}\n")
+        return run_batch(*arguments, PYTHONPATH=str(tmp_path))
+
+    status, said = run("1.0")
+    assert status == 0, said
+    status, said = run("1.0")
+    assert status == 0
+    assert "nothing to do" in said
+    status, said = run("1.1")
+    assert status == 2
+    assert "(of another version of the package of stage 'score', which was edited since); --fresh replaces it" in said

@@ -15,7 +15,7 @@ from tests.support.batch import children_of, records, run_batch, running_batch, 
 from tests.support.origin import Origin
 from tests.support.processes import wait_until
 
-STAGE = "import helper\n\ndef size(page):\n    return len(page.content)\n"
+STAGE = "import helper\n\ndef size(page):\n    import later\n    return len(page.content)\n"
 REQUESTS = 24
 
 
@@ -26,6 +26,7 @@ def folder(origin: Origin, tmp_path: Path) -> Path:
     write_list(tmp_path / "one.txt", map(origin.url, paths))
     write_list(tmp_path / "two.txt", [origin.url(f"/ok/{REQUESTS - 1}")])
     (tmp_path / "helper.py").touch()
+    (tmp_path / "later.py").touch()
     (tmp_path / "st.py").write_text(STAGE)
     return tmp_path
 
@@ -37,6 +38,12 @@ ONE_BY_ONE = ("--workers", "1", "--concurrency", "1")
 
 def recorded(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in (folder / "out.jsonl.percore" / "shards").glob("*.jsonl"))
+
+
+def imported(folder: Path) -> set[str]:
+    """The names of the files that a run has learned of."""
+    path = folder / "out.jsonl.percore" / "imported.json"
+    return {Path(file).name for file in json.loads(path.read_bytes())} if path.exists() else set()
 
 
 def assert_goes_on(origin: Origin, folder: Path) -> None:
@@ -58,9 +65,11 @@ def assert_goes_on(origin: Origin, folder: Path) -> None:
     [
         ("st.py", "def size(page:\n", "stage 'st:size' was edited while the run was under way"),
         ("st.py", STAGE + "\n", "stage 'st:size' was edited while the run was under way"),
-        ("helper.py", "def size(page:\n", "stage 'st:size' can't be imported: SyntaxError"),
+        ("helper.py", "def size(page:\n", "/helper.py (imported by a stage) was edited while the run was under way"),
+        ("helper.py", "a = 1\n", "/helper.py (imported by a stage) was edited while the run was under way"),
+        ("later.py", "a = 1\n", "/later.py (imported by a stage) was edited while the run was under way"),
     ],
-    ids=["broken", "other", "what it imports"],
+    ids=["broken", "other", "what it imports, broken", "what it imports", "what it imports when it is run"],
 )
 def test_a_worker_that_can_t_begin_in_another_s_place(
     origin: Origin, folder: Path, edited: str, text: str, why: str
@@ -69,14 +78,38 @@ def test_a_worker_that_can_t_begin_in_another_s_place(
     with running_batch(*ARGUMENTS, *ONE_BY_ONE, cwd=folder) as process:
         origin.wait_waiting("held")
         wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        wait_until(lambda: len(imported(folder)) == 3, "what it imports is known")
         (folder / edited).write_text(text)
         (child,) = children_of(process.pid)
         os.kill(child, signal.SIGKILL)
         assert process.wait() == 3
         assert why in process.stderr
         assert "what was written is whole, and the same command goes on from there" in process.stderr
+    status, said = run_batch(*ARGUMENTS, "--summary", "refused.json", cwd=folder)
+    assert status == 2
+    assert "holds an unfinished run (of another version of " in said
     (folder / edited).write_text(before)
     assert_goes_on(origin, folder)
+
+
+def test_standard_input_can_t_be_gone_on_with(origin: Origin, folder: Path) -> None:
+    arguments = ["-" if argument == "one.txt" else argument for argument in ARGUMENTS if argument != "two.txt"]
+    with (
+        open(folder / "one.txt", "rb") as one,
+        running_batch(*arguments, *ONE_BY_ONE, "--shard-size", "1", cwd=folder, stdin=one.fileno()) as process,
+    ):
+        origin.wait_waiting("held")
+        wait_until(lambda: recorded(folder) == 1, "the first one is recorded")
+        (folder / "st.py").write_text(STAGE + "\n")
+        (child,) = children_of(process.pid)
+        os.kill(child, signal.SIGKILL)
+        assert process.wait() == 3
+    assert (
+        "; standard input can't be read again, so this can't go on. What was written is whole, and lies in "
+        "out.jsonl.percore/parts and shards; a list in a file can be gone on with\n"
+    ) in process.stderr
+    assert "same command" not in process.stderr
+    assert recorded(folder) == 1
 
 
 def test_an_input_that_is_not_there_any_more(origin: Origin, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""ctrl-Z: a whole batch stands still, and goes on where it was."""
+"""ctrl-Z: a whole batch stands still, and goes on where it was. In the background it does not stand still."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.integration.test_batch_phases import SHARE, Job
 from tests.support.batch import COMMAND, children_of, records, write_list
 from tests.support.origin import Origin
 from tests.support.processes import session_pids, state_of, wait_until
-from tests.support.terminal import Terminal, running_on_terminal, under_a_shell
+from tests.support.terminal import Terminal, behind_a_shell, running_on_terminal, under_a_shell
 
 
 def batch_of(terminal: Terminal) -> list[int]:
@@ -58,6 +58,28 @@ def test_ctrl_c_while_it_stands_still_is_answered_once_it_goes_on(origin: Origin
         terminal.wait_for("draining")
         os.kill(processes[0], signal.SIGINT)
         assert terminal.wait() == 130
+
+
+def test_in_the_background_it_works_on_and_says_how_it_ended(origin: Origin, tmp_path: Path) -> None:
+    """Where the terminal stops who writes there; its children, too, which never have it."""
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    command = [*COMMAND, source, "-o", tmp_path / "out.jsonl", "--workers", "1", "--stage", "tests.support.stages:says"]
+    with running_on_terminal(behind_a_shell(command)) as terminal:
+        assert terminal.wait() == 0
+        assert "written to" in terminal.text
+        assert "said by a stage" in terminal.text
+
+
+def test_pictures_wait_until_it_has_the_terminal(origin: Origin, tmp_path: Path) -> None:
+    source = write_list(tmp_path / "urls.txt", [origin.url("/gate/held")])
+    command = [*COMMAND, source, "-o", tmp_path / "out.jsonl", "--workers", "1"]
+    with running_on_terminal(behind_a_shell(command)) as terminal:
+        origin.wait_waiting("held")
+        assert "of 1 done" not in terminal.text
+        terminal.process.send_signal(signal.SIGUSR1)
+        terminal.wait_for("of 1 done")
+        origin.open("held")
+        assert terminal.wait() == 0
 
 
 def test_also_while_outputs_are_put_together(origin: Origin, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.batch import COMMAND, children_of, records, write_list
+from tests.support.batch import COMMAND, children_of, records, run_batch, write_list
 from tests.support.origin import Origin
 from tests.support.processes import HANG_GUARD_S, ROOT, session_pids, wait_until
 
@@ -46,13 +46,13 @@ def unread(kind: str) -> Iterator[int]:
 
 
 @contextmanager
-def running(stderr: int, *arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(stderr: int, *arguments: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | {"TERM": "xterm-256color"},
         start_new_session=True,
     )
@@ -97,6 +97,44 @@ def test_it_works_to_its_end(origin: Origin, tmp_path: Path, kind: str) -> None:
         origin.open("held")
         assert process.wait(HANG_GUARD_S) == 0
     assert len(records(tmp_path / "out.jsonl")) == URLS
+
+
+LOUD = """
+import os, sys
+from app.stages import stage
+
+def shout(page):
+    line = "x" * 1023
+    for _ in range(100):
+        print(line)
+        print(line, file=sys.stderr)
+    os.system("echo and so does what it starts >&2")
+    return len(page.content)
+
+apart = stage("apart", runs_in="process")(shout)
+"""
+
+
+@UNREAD
+def test_a_child_that_writes_much_waits_for_nobody(origin: Origin, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    origin.open("held")
+    stages = ["--stage", "loud:shout", "--stage", "loud:apart"]
+    given = arguments(origin, tmp_path, kind)
+    with unread(kind) as writer, running(writer, *given, *stages, cwd=tmp_path) as process:
+        assert process.wait(HANG_GUARD_S) == 0
+    assert len(records(tmp_path / "out.jsonl")) == URLS
+
+
+def test_what_children_say_is_told_in_whole_lines(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    source = write_list(tmp_path / "urls.txt", [origin.url("/ok")])
+    arguments = [source, "-o", tmp_path / "out.jsonl", "--stage", "loud:shout", "--progress", "json"]
+    status, said = run_batch(*arguments, cwd=tmp_path)
+    assert status == 0
+    told = [json.loads(line).get("message") for line in said.splitlines()]
+    assert told.count("x" * 1023) == 200
+    assert told.count("and so does what it starts") == 1
 
 
 def writes_of(pid: int) -> int:

@@ -70,7 +70,7 @@ def run(
         engine = build_engine(SETTINGS)
         loaded = load_stages(stages, StageRules.of(SETTINGS), import_paths=True)
         (shard,) = cut(inputs.lines(), 10_000)
-        done = ShardRun(shard, inputs.entry_form, tmp_path / "part", tmp_path / "done")
+        done = ShardRun(shard, tmp_path / "part", tmp_path / "done")
         given = FetchOptions(**({"retries": 0, "body": "base64"} | options))
         for lot in engine.run_in_lots(done.entries(), stages=loaded, options=given):
             done.record(lot)
@@ -194,7 +194,7 @@ def test_a_file_that_has_changed_since_is_a_failed_record(tmp_path: Path) -> Non
         change()
         engine = build_engine(SETTINGS)
         (shard,) = cut(lines, 10)
-        done = ShardRun(shard, "tagged", tmp_path / "part", tmp_path / "done")
+        done = ShardRun(shard, tmp_path / "part", tmp_path / "done")
         done.record(list(engine.run(done.entries(), stages=(), options=FetchOptions())))
         done.finish()
         return records(tmp_path / "done")

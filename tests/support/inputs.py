@@ -28,8 +28,8 @@ def write(folder: Path, name: str, data: bytes) -> str:
 def entries(inputs: Inputs) -> list[Entry]:
     found = []
     for index, line in enumerate(inputs.lines()):
-        entry = parse_entry(index, line, inputs.entry_form)
-        assert is_entry(line, inputs.entry_form) == (entry is not None)
+        entry = parse_entry(index, line)
+        assert is_entry(line) == (entry is not None)
         if entry is not None:
             found.append(entry)
     return found

@@ -11,7 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+from app.cpu.isolated_child import Unfit
+
 _kept: list[bytes] = []
+
+
+class WrongOne(Unfit):
+    pass
 
 
 def echo(argument: bytes | memoryview) -> bytes | memoryview:
@@ -84,6 +90,11 @@ def raise_error(argument: bytes | memoryview) -> bytes:
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not even this")
+
+
+def unfit(_: bytes | memoryview) -> bytes:
+    """Calls its own process the wrong one."""
+    raise WrongOne(str(os.getpid()))
 
 
 def raise_unspeakable(_: bytes | memoryview) -> bytes:

@@ -25,6 +25,7 @@ from app.model.job import FetchOptions  # noqa: E402
 from app.policy.sharding import cut, shard_of  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.sinks.outputs import PageOutputs  # noqa: E402
+from app.sources.forms import json_line  # noqa: E402
 from app.stages.registry import resolve  # noqa: E402
 from tests.support.crash import arm  # noqa: E402
 from tests.support.no_room import no_room_beyond  # noqa: E402
@@ -50,11 +51,11 @@ def run(task: Task) -> None:
     if task.die_at is not None:
         arm(task.die_at)
     runs: dict[int, ShardRun] = {}
-    for shard in cut([line.encode() for line in task.lines], task.shard_size):
+    for shard in cut([json_line(line.encode()) for line in task.lines], task.shard_size):
         final = folder / "shards" / f"{shard.number:06d}.jsonl"
         if not final.exists():
             part = folder / "parts" / final.name
-            runs[shard.number] = ShardRun(shard, "json", part, final, task.outputs, engine.aside)
+            runs[shard.number] = ShardRun(shard, part, final, task.outputs, engine.aside)
     entries = (entry for shard_run in list(runs.values()) for entry in shard_run.entries())
     lots = engine.run_in_lots(
         entries,

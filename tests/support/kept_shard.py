@@ -18,6 +18,7 @@ from app.model.outcome import Outcome
 from app.model.timing import Timing
 from app.policy.sharding import Shard
 from app.sinks.outputs import PageOutputs, warc_path
+from app.sources.forms import URL
 
 HEAD = b"HTTP/1.1 200 Fine\r\nContent-Type: text/plain\r\n\r\n"
 
@@ -45,7 +46,7 @@ class Bench:
 
     def __init__(self, folder: Path, requests: int = 4) -> None:
         self.folder = folder
-        self.shard = Shard(0, 10, LINES[:requests])
+        self.shard = Shard(0, 10, [URL + line for line in LINES[:requests]])
         self.indexes = list(range(10, 10 + requests))
         self.part, self.final = folder / "parts" / "000000.jsonl", folder / "shards" / "000000.jsonl"
         self.bodies = folder / "bodies"
@@ -55,7 +56,7 @@ class Bench:
         self.bodies.mkdir(exist_ok=True)
 
     def open(self) -> ShardRun:
-        return ShardRun(self.shard, "url", self.part, self.final, self.outputs)
+        return ShardRun(self.shard, self.part, self.final, self.outputs)
 
     def keep(self, run: ShardRun, index: int, body: bytes | None = None) -> None:
         """As the engine does it: the page, then its record."""

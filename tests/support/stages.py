@@ -23,6 +23,10 @@ def shout(page: Page) -> str:
     return page.text.upper()
 
 
+def says(page: Page) -> None:
+    print("said by a stage")
+
+
 def fail(page: Page) -> None:
     raise ValueError(f"no luck with {page.url}")
 

@@ -32,6 +32,17 @@ os.tcsetpgrp(0, process.pid)
 sys.exit(process.wait())
 """
 
+# And for one with & behind, after `stty tostop`; SIGUSR1 is `fg`.
+_SHELL_BEHIND = """
+import os, signal, subprocess, sys, termios
+how = termios.tcgetattr(0)
+how[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, how)
+process = subprocess.Popen(sys.argv[1:], process_group=0)
+signal.signal(signal.SIGUSR1, lambda *_: os.tcsetpgrp(0, process.pid))
+sys.exit(process.wait())
+"""
+
 _SEQUENCE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
 
 
@@ -203,6 +214,13 @@ class Terminal:
 def under_a_shell(command: Sequence[str | Path]) -> list[str]:
     """The command that runs it as a shell would, as its only child. For `running_on_terminal`."""
     return [sys.executable, "-c", _SHELL, *map(str, command)]
+
+
+def behind_a_shell(command: Sequence[str | Path]) -> list[str]:
+    """As `under_a_shell`, in the background of a terminal that stops who writes there from it. SIGUSR1 to the shell has
+    it in the foreground.
+    """
+    return [sys.executable, "-c", _SHELL_BEHIND, *map(str, command)]
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from workers.messages import (
 )
 
 TO_CHILD: list[ToChild] = [
-    Begin(Settings(workers=3), FetchOptions(headers={"a": "b"}), ["title"], "url", 10, "/x/é"),
+    Begin(Settings(workers=3), FetchOptions(headers={"a": "b"}), ["title"], 10, "/x/é"),
     TakeShard(Shard(1, 10, [b"http://a/", b"\xff\n", b""]), give_up=True),
     NoMoreShards(),
     Drain(0.5),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import pty
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+import pytest
 
 from tests.support.processes import HANG_GUARD_S
 from workers.outlet import Outlet, tell
@@ -43,7 +47,7 @@ def held() -> Iterator[tuple[Held, Outlet]]:
     """An outlet in the middle of its first line."""
     stream = Held()
     outlet = Outlet(stream)
-    outlet.say(lambda: "first\n")
+    outlet.say("first\n")
     assert stream.begun.wait(HANG_GUARD_S)
     try:
         yield stream, outlet
@@ -73,7 +77,7 @@ def test_lines_come_in_their_order_and_all_of_them() -> None:
     stream = io.StringIO()
     outlet = Outlet(stream)
     for number in range(500):
-        outlet.say(lambda number=number: f"{number}\n")
+        outlet.say(f"{number}\n")
     assert outlet.close(guard_s)
     assert stream.getvalue() == "".join(f"{number}\n" for number in range(500))
 
@@ -82,7 +86,7 @@ def test_of_pictures_the_newest_is_kept_in_its_place() -> None:
     with held() as (stream, outlet):
         for number in range(10):
             outlet.show(lambda number=number: f"picture {number}\n")
-        outlet.say(lambda: "said\n")
+        outlet.say("said\n")
         assert not outlet.flush(at_once_s)
         stream.read.set()
         assert outlet.flush(guard_s)
@@ -92,15 +96,16 @@ def test_of_pictures_the_newest_is_kept_in_its_place() -> None:
 def test_of_lines_that_nobody_reads_the_last_are_kept() -> None:
     with held() as (stream, outlet):
         for number in range(5000):
-            outlet.say(lambda number=number: f"{number}\n")
+            outlet.say(f"{number}\n")
         stream.read.set()
         assert outlet.flush(guard_s)
         assert stream.getvalue() == "".join(["first\n", *(f"{number}\n" for number in range(4000, 5000))])
+        assert outlet.dropped == 4000
 
 
 def test_the_end_waits_no_longer_than_it_may() -> None:
     with held() as (stream, outlet):
-        outlet.say(lambda: "second\n")
+        outlet.say("second\n")
         asked: list[int] = []
 
         def limit_s() -> float:
@@ -109,7 +114,7 @@ def test_the_end_waits_no_longer_than_it_may() -> None:
 
         assert not outlet.close(limit_s)
         assert len(asked) == 3, "somebody who gets impatient meanwhile is heard"
-        outlet.say(lambda: "third\n")
+        outlet.say("third\n")
         stream.read.set()
     assert stream.getvalue() == "first\n"
 
@@ -118,7 +123,7 @@ def test_a_full_pipe() -> None:
     with full_pipe() as (reader, stream):
         outlet = Outlet(stream)
         long = "x" * 3 * PIPE_BYTES
-        outlet.say(lambda: f"é{long}\n")
+        outlet.say(f"é{long}\n")
         assert not outlet.flush(at_once_s)
         stream.flush()  # which would wait if the outlet held the stream's lock
         assert read_exactly(reader, PIPE_BYTES) == bytes(PIPE_BYTES)
@@ -130,12 +135,65 @@ def test_a_full_pipe_that_somebody_has_made_non_blocking() -> None:
     with full_pipe() as (reader, stream):
         os.set_blocking(stream.fileno(), False)
         outlet = Outlet(stream)
-        outlet.say(lambda: "said\n")
+        outlet.say("said\n")
         assert not outlet.flush(at_once_s)
         assert read_exactly(reader, PIPE_BYTES) == bytes(PIPE_BYTES)
         assert read_exactly(reader, 5) == b"said\n"
         assert outlet.close(guard_s)
         assert not outlet.is_gone
+
+
+@pytest.mark.parametrize(
+    ("stops", "others", "shown"), [(True, True, b""), (True, False, b"picture"), (False, True, b"picture")]
+)
+def test_a_terminal_for_others_alone_gets_no_picture(
+    stops: bool, others: bool, shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "tcgetpgrp", lambda descriptor: os.getpgrp() + others)
+    reader, writer = pty.openpty()
+    with open(reader, "rb", buffering=0), open(writer, "w") as stream:
+        how = termios.tcgetattr(writer)
+        how[3] = how[3] | termios.TOSTOP if stops else how[3] & ~termios.TOSTOP
+        termios.tcsetattr(writer, termios.TCSANOW, how)
+        outlet = Outlet(stream)
+        outlet.show(lambda: "picture")
+        assert outlet.flush(guard_s)
+        outlet.say("said\n")
+        assert outlet.close(guard_s)
+        assert read_exactly(reader, len(shown) + 6) == shown + b"said\r\n"
+
+
+@pytest.mark.parametrize("is_said", [False, True], ids=["a picture", "a line"])
+def test_a_defect_is_told_once_and_all_that_is_said_is_written(is_said: bool) -> None:
+    def defect() -> str:
+        raise TypeError("no picture")
+
+    stream = io.StringIO()
+    outlet = Outlet(stream)
+    outlet.say("first\n")
+    if is_said:
+        outlet.say("plain\n", defect)
+    else:
+        outlet.show(defect)
+    assert outlet.flush(guard_s), "nobody waits for a thread that has ended"
+    told = stream.getvalue()
+    assert told.startswith("first\n\nfetch-batch: nothing is drawn any more")
+    assert told.endswith("TypeError: no picture\n" + "plain\n" * is_said)
+    outlet.show(lambda: "picture")
+    outlet.show(defect)
+    outlet.say("last\n", lambda: "drawn\n")
+    assert outlet.close(guard_s)
+    assert stream.getvalue() == f"{told}last\n"
+    assert not outlet.is_gone
+
+
+def test_a_stream_that_takes_nothing_holds_up_nobody() -> None:
+    stream = io.StringIO()
+    stream.close()  # a ValueError, and no OSError
+    outlet = Outlet(stream)
+    outlet.say("said\n")
+    assert outlet.close(guard_s)
+    assert outlet.is_gone
 
 
 def test_one_line_for_nobody() -> None:
@@ -148,8 +206,8 @@ def test_one_line_for_nobody() -> None:
 def test_nobody_can_read_it_any_more() -> None:
     with full_pipe() as (reader, stream):
         outlet = Outlet(stream)
-        outlet.say(lambda: "one\n")
-        outlet.say(lambda: "two\n")
+        outlet.say("one\n")
+        outlet.say("two\n")
         with open(os.devnull, "rb") as nothing:
             os.dup2(nothing.fileno(), reader)
         assert outlet.close(guard_s)

@@ -8,6 +8,7 @@ import pytest
 
 from app.policy.heaviest import Weighed
 from tests.support.processes import HANG_GUARD_S
+from tests.unit.test_outlet import Held
 from workers.phase import PhaseState
 from workers.progress import Mode, Progress
 from workers.progress_view import Snapshot, picture
@@ -69,6 +70,41 @@ def test_lines_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 failed" in shown
     scene.progress.say("draining")
     assert scene.close().endswith("draining\r\n\r\x1b[J")
+
+
+def test_who_reads_again_is_told_what_is_missing() -> None:
+    stream = Held()
+    scene = Scene("auto", stream)
+    scene.progress.say("first")
+    assert stream.begun.wait(HANG_GUARD_S)
+    for number in range(600):
+        scene.progress.say(f"{number}", "and more")
+    scene.progress.say(*map(str, range(500)))
+    for number in range(600, 1000):
+        scene.progress.say(f"{number}", "and more")
+    scene.after(5, ok=1)
+    stream.read.set()
+    lines = scene.shown().splitlines()
+    assert lines[:3] == ["first", "2", "and more"], "as many pieces as are kept"
+    scene.after(5, ok=1)
+    assert [line for line in scene.shown().splitlines() if "dropped" in line] == [
+        "fetch-batch: 4 lines were dropped, which nobody read in time"
+    ]
+    assert scene.close().count("dropped") == 1
+
+
+def test_several_lines_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for mode, stream, shown in (
+        ("json", io.StringIO(), '{"message":"one"}\n{"message":"two"}\n'),
+        ("none", io.StringIO(), "one\ntwo\n"),
+        ("auto", Terminal(), "\r\x1b[Jone\ntwo\r\n"),
+    ):
+        scene = Scene(mode, stream)  # type: ignore[arg-type]
+        scene.progress.say("one", "two")
+        scene.progress.say()
+        assert scene.shown().startswith(shown)
+        scene.close()
 
 
 def test_json_for_machines() -> None:

@@ -23,6 +23,7 @@ from app.policy.sharding import Shard
 from app.sinks import outputs
 from app.sinks.outputs import OutputSpec, page_outputs, parse_outputs
 from app.sinks.parquet import read_parquet, write_parquet
+from app.sources.forms import URL
 from tests.support.kill_points import kill_points
 from tests.unit.test_sinks_pages import page_of
 from tests.unit.test_work_folder import SHARD_SIZE, manifest, summary
@@ -82,9 +83,9 @@ class Job:
             final = shard_path(folder.path, number)
             if final.exists():
                 continue
-            lines = [b"http://h.test/%d" % (number * SHARD_SIZE + line) for line in range(SHARD_SIZE)]
+            lines = [URL + b"http://h.test/%d" % (number * SHARD_SIZE + line) for line in range(SHARD_SIZE)]
             shard = Shard(number, number * SHARD_SIZE, lines)
-            run = ShardRun(shard, "url", part_path(folder.path, number), final, self.pages)
+            run = ShardRun(shard, part_path(folder.path, number), final, self.pages)
             for entry in run.entries():
                 fetched.add(entry.index)
                 kind = failed.get(entry.index)
@@ -237,9 +238,9 @@ def test_a_part_that_is_taken_up_keeps_its_captures(tmp_path: Path) -> None:
     job = Job(tmp_path / "place", ["out.jsonl", "out.warc.gz"])
     folder = WorkFolder(job.specs)
     folder.begin(manifest())
-    lines = [b"http://h.test/%d" % index for index in range(3)]
+    lines = [URL + b"http://h.test/%d" % index for index in range(3)]
     part, final = part_path(folder.path, 0), shard_path(folder.path, 0)
-    run = ShardRun(Shard(0, 0, lines), "url", part, final, job.pages)
+    run = ShardRun(Shard(0, 0, lines), part, final, job.pages)
     page = page_of("http://h.test/0", b"body 0")
     run.record([Outcome(index=0, url="http://h.test/0", ok=True, bytes=6, **run.keep_page(0, page))])  # type: ignore[arg-type]
     run.record([Outcome(index=1, url="http://h.test/1", ok=False, error=Failure(ErrorKind.TIMEOUT, "why"))])

@@ -15,14 +15,13 @@ from app.model.outcome import ErrorKind, Failure
 from app.model.request import Entry, Request
 from app.sources import lines as lines_module
 from app.sources.entry import is_entry, parse_entry
-from app.sources.forms import TAGGED
 from app.sources.lines import read_lines
 from app.sources.source import Source, format_of
 
 
 def read(format_: str, data: bytes, **options: str) -> list[Entry]:
     source = msgspec.convert({"format": format_, **options}, Source)
-    entries = (parse_entry(i, line, TAGGED) for i, line in enumerate(source.lines(io.BytesIO(data))))
+    entries = (parse_entry(i, line) for i, line in enumerate(source.lines(io.BytesIO(data))))
     return [entry for entry in entries if entry is not None]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.errors import UsageError
+from app.files.sources import edited
 from tests.support.processes import ROOT
-from workers.stage_sources import check_sources, edited, stage_sources
+from workers.stage_sources import check_sources, stage_sources
 
 
 @pytest.fixture
@@ -69,6 +70,18 @@ def test_what_has_no_file_is_left_to_the_children(folder: Path, stage: str) -> N
 def test_only_what_was_looked_at_both_times_can_be_another() -> None:
     assert edited({"a:f": "1", "b:f": "2"}, {"a:f": "1", "c:f": "3"}) is None
     assert edited({"a:f": "1"}, {"a:f": "2"}) == "a:f"
+
+
+def test_what_a_stage_imports_is_named(folder: Path) -> None:
+    path = folder / "helper.py"
+    path.write_text("a = 1\n")
+    sources = stage_sources(["mystages:f"]) | {str(path): digest(path), "nobody-has-this": "pack 1.0"}
+    check_sources(sources)
+    path.write_text("a = 2\n")
+    with pytest.raises(UsageError, match=rf"^{path} \(imported by a stage\) was edited while the run was under way"):
+        check_sources(sources)
+    path.unlink()
+    check_sources(sources)
 
 
 def test_an_edited_stage_is_named(folder: Path) -> None:

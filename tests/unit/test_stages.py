@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -170,3 +171,19 @@ def test_import_paths_where_they_are_trusted() -> None:
 def test_import_paths_that_lead_nowhere(path: str, message: str) -> None:
     with pytest.raises(UnknownStage, match=message):
         resolve([path], import_paths=True)
+
+
+def test_a_folder_that_is_no_module_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A namespace package, as which any folder can be imported."""
+    (tmp_path / "afolder_of_mine").mkdir()
+    (tmp_path / "afolder_of_mine" / "within.py").write_text("def score(page): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownStage) as caught:
+        resolve(["afolder_of_mine:score"], import_paths=True)
+    assert str(caught.value) == (
+        "stage 'afolder_of_mine:score': module 'afolder_of_mine' (a folder without __init__.py, "
+        f"{tmp_path}/afolder_of_mine: name a module in it, as afolder_of_mine.MODULE:FUNCTION) has no 'score'"
+    )
+    assert resolve(["afolder_of_mine.within:score"], import_paths=True)[0].name == "score"
+    with pytest.raises(UnknownStage, match=r"module 'sys' \(built in\) has no 'score'"):
+        resolve(["sys:score"], import_paths=True)

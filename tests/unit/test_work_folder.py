@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_an_edited_stage_is_another_job_but_for_what_has_failed(tmp_path: Path) 
                 summary(timeout=1, http_status=1),
             )
         folder.release()
-        assert "(of another version of the stage st:f, which was edited since); --fresh" in refusal(name, after)
+        assert "(of another version of stage 'st:f', which was edited since); --fresh" in refusal(name, after)
         folder = work_folder(name)
         assert folder.begin(after, retry=frozenset({"timeout"})) is None
         assert fetch(folder, failed=True) == {1}
@@ -289,6 +290,56 @@ def test_a_job_of_an_earlier_version_that_knew_no_sources_goes_on(tmp_path: Path
     assert work_folder(name).begin(ours) is None
 
 
+def test_an_edited_module_that_a_stage_imports_is_another_job_too(tmp_path: Path) -> None:
+    """Which those are is learned while the run is under way; it is known to who goes on, and in the receipt."""
+    helper = tmp_path / "helper.py"
+    helper.write_text("a = 1")
+    known = {str(helper): hashlib.sha256(b"a = 1").hexdigest()}
+    ours = manifest(stages=["st:f"], sources={"st:f": "1"})
+    why = f"(of another version of {helper} (imported by a stage), which was edited since); --fresh"
+    for name in (f"{tmp_path}/finished.jsonl", f"{tmp_path}/unfinished.jsonl"):
+        helper.write_text("a = 1")
+        folder = work_folder(name)
+        folder.begin(ours)
+        folder.learn(known)
+        folder.release()
+        folder = work_folder(name)
+        folder.begin(ours)
+        assert folder.sources == {"st:f": "1"} | known, "who goes on is held to it"
+        fetch(folder, failed=True)
+        if "unfinished" not in name:
+            folder.publish(
+                lambda folder=folder: [shard_path(folder.path, number) for number in range(3)],  # type: ignore[misc]
+                ours,
+                summary(timeout=1, http_status=1),
+            )
+        folder.release()
+        helper.write_text("a = 2")
+        assert why in refusal(name, ours)
+        folder = work_folder(name)
+        assert folder.begin(ours, retry=frozenset({"timeout"})) is None
+        assert folder.sources == {"st:f": "1"}, "children tell anew"
+        folder.release()
+        assert work_folder(name).begin(ours) is None
+    helper.unlink()
+
+
+def test_what_was_learned_can_be_lost_without_harm(tmp_path: Path) -> None:
+    """As a power failure may leave it."""
+    name = f"{tmp_path}/out.jsonl"
+    ours = manifest(stages=["st:f"], sources={"st:f": "1"})
+    for left_over in (b"", b'{"/a"', b"[]"):
+        folder = work_folder(name)
+        folder.begin(ours)
+        folder.learn({"/a": "1"})
+        (folder.path / "imported.json").write_bytes(left_over)
+        folder.release()
+        folder = work_folder(name)
+        folder.begin(ours)
+        assert folder.sources == {"st:f": "1"}
+        folder.release()
+
+
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
@@ -296,11 +347,13 @@ def test_a_job_of_an_earlier_version_that_knew_no_sources_goes_on(tmp_path: Path
         (errno.EDQUOT, OutputError),
         (errno.EIO, OutputError),
         (errno.EFBIG, OutputError),
+        (errno.EMFILE, OutputError),
+        (errno.ENFILE, OutputError),
         (errno.EROFS, UsageError),
         (errno.EACCES, UsageError),
     ],
 )
-def test_a_full_disk_at_the_beginning_is_no_mistake_in_the_command(
+def test_what_the_machine_refuses_at_the_beginning_is_no_mistake_in_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[PercoreError]
 ) -> None:
     def refuse(path: Path, pieces: object) -> None:
@@ -311,7 +364,8 @@ def test_a_full_disk_at_the_beginning_is_no_mistake_in_the_command(
     with pytest.raises(PercoreError) as refused:
         work_folder(name).begin(manifest())
     assert type(refused.value) is kind
-    assert str(refused.value) == f"can't write {name}: {os.strerror(number)}: {name}.percore"
+    why = os.strerror(number) + (" (raise `ulimit -n`, or lower --workers)" if number == errno.EMFILE else "")
+    assert str(refused.value) == f"can't write {name}: {why}: {name}.percore"
     assert not left(name)
 
 

@@ -36,11 +36,11 @@ from app.settings import Settings  # noqa: E402
 from app.sinks.jsonl import JsonlPart  # noqa: E402
 from app.sinks.record import encode_record  # noqa: E402
 from app.sources.entry import parse_entry  # noqa: E402
+from app.sources.forms import URL  # noqa: E402
 from benchmarks.clients.protocol import versions_of  # noqa: E402
 from workers.part_sync import PartSync  # noqa: E402
 
 _SHARD = 1000  # the batch's own default
-_FORM = "url"
 
 Lots = Callable[[Iterable[Entry]], Iterator[list[Outcome]]]
 """Fetches entries, gives outcomes."""
@@ -56,7 +56,7 @@ def journal(lines: list[bytes], lots: Lots, folder: Path) -> None:
     def entries() -> Iterator[Entry]:
         for shard in cut(lines, _SHARD):
             number = shard.number
-            run = ShardRun(shard, _FORM, folder / f"{number:06}.part", folder / f"{number:06}.jsonl")
+            run = ShardRun(shard, folder / f"{number:06}.part", folder / f"{number:06}.jsonl")
             runs[number] = run
             yield from run.entries()
 
@@ -99,7 +99,7 @@ def nothing(lines: list[bytes], lots: Lots, folder: Path) -> None:
 
 def _entries(lines: list[bytes]) -> Iterator[Entry]:
     for index, line in enumerate(lines):
-        entry = parse_entry(index, line, _FORM)
+        entry = parse_entry(index, line)
         if entry is not None:
             yield entry
 
@@ -109,7 +109,7 @@ _WAYS = {"journal": journal, "lines": plain_lines, "nothing": nothing}
 
 def main() -> None:
     urls, folder, concurrency, turns = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    lines = urls.read_bytes().splitlines(keepends=True)
+    lines = [URL + line for line in urls.read_bytes().splitlines(keepends=True)]
     settings = Settings(concurrency=concurrency, per_origin=concurrency, retries=0)
     stages = load_stages(["sha256"], StageRules.of(settings))
     engine = build_engine(settings)

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 
 import gevent
+import pytest
 
 from app.cpu.processes import Processes
+from app.errors import StageRaised
 from tests.support.hubs import hub_until
 from tests.support.isolated import LONG_S, F, Gate
 from tests.support.processes import is_alive
@@ -92,6 +94,20 @@ def test_recycled_after_its_number_of_tasks(make: Callable[..., Processes]) -> N
     statistics = processes.statistics()
     assert (statistics.recycled, statistics.started, statistics.crashed) == (2, 3, 0)
     hub_until(lambda: not any(map(is_alive, pids[:6])), "they left")
+
+
+def test_replaced_when_a_function_calls_it_unfit(make: Callable[..., Processes]) -> None:
+    processes = make()
+    first = processes.run(F + "pid", b"", timeout_s=LONG_S)
+    for _ in range(2):
+        with pytest.raises(StageRaised, match=r"^WrongOne: \d+$") as raised:
+            processes.run(F + "unfit", b"", timeout_s=LONG_S)
+        assert str(raised.value).endswith(f" {first.decode()}")
+        second = processes.run(F + "pid", b"", timeout_s=LONG_S)
+        assert second != first
+        first = second
+    statistics = processes.statistics()
+    assert (statistics.started, statistics.recycled, statistics.crashed, statistics.tasks) == (3, 2, 0, 5)
 
 
 def test_recycled_above_its_memory(make: Callable[..., Processes]) -> None:
