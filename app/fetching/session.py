@@ -28,7 +28,7 @@ from app.fetching.curl_transport import TransportStatistics
 from app.fetching.dialing import Dialer
 from app.fetching.page import Page
 from app.fetching.plain import PlainAdapter, PlainFetcher
-from app.fetching.profile import HttpVersion
+from app.fetching.profile import AUTO_TLS_GROUPS, HttpVersion
 from app.fetching.quick import QuickVerbs
 from app.fetching.visit import Hop, out_of_time
 from app.model.outcome import ErrorKind
@@ -54,7 +54,7 @@ class Session(requests.Session):
                     sets a limit, `fetch` uses no proxy, since a proxy looks names up itself
     transport       "curl", or "requests" for requests' own, which needs gevent's monkey patching
     http            the best version of HTTP to offer, with "curl": "1.1", "2" (by ALPN) or "3"
-    tls_groups      key exchange groups to offer, with "curl", such as "X25519:P-256"; "" leaves it to OpenSSL
+    tls_groups      key exchange groups to offer, with "curl": see CurlAdapter
     """
 
     # What is pickled, as there; the rest is made anew.
@@ -71,7 +71,7 @@ class Session(requests.Session):
         policy: AddressPolicy | None = None,
         transport: Transport = "curl",
         http: HttpVersion = "2",
-        tls_groups: str = "",
+        tls_groups: str = AUTO_TLS_GROUPS,
     ) -> None:
         super().__init__()
         self.max_redirects = max_redirects
