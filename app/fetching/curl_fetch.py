@@ -109,7 +109,7 @@ class CurlFetcher:
             target.scheme,
             adapter.http,
             adapter.tls_groups,
-            parent.verify if target.scheme == "https" else True,
+            parent.verify,
             parent.cert,
             self._proxy_for(target.url),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
