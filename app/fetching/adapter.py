@@ -202,7 +202,7 @@ def lines_of(request: requests.PreparedRequest, target: Target, *, has_body: boo
     headers: Any = request.headers
     # What requests prepares keeps just these pairs; its `items` would take many times as long.
     pairs = headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items()
-    lines = kept_lines(tuple(pairs), has_body)
+    lines = kept_lines(pairs, has_body=has_body)
     host = host_line(target, headers)
     return host + lines if host else lines
 

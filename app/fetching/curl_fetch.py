@@ -143,7 +143,10 @@ class CurlVisit(Visit):
         self._policy.check_origin(origin_of(url))
         target = plain_target(url) or target_of(url)
         body = bytes_of(prepared)
-        lines = lines_of(prepared, target, has_body=body is not None)
+        try:
+            lines = lines_of(prepared, target, has_body=body is not None)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
         answer = self._fetcher.exchange(method, target, lines, body, timeout_s)
         page = Page.of_answer(answer, method, url, lambda: prepared)
         page.visit = self
