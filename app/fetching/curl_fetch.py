@@ -127,7 +127,7 @@ class CurlFetcher:
     def _failed(self, error: TransferError) -> FetchError:
         if error.kind is ErrorKind.BODY_TOO_LARGE:
             return too_large(self.parent.max_body_bytes)
-        return FetchError(error.kind, str(error))
+        return FetchError(error.kind, str(error), is_local=error.is_local)
 
 
 class CurlVisit(Visit):

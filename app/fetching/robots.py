@@ -151,7 +151,7 @@ class Robots:
                     place.raise_delay(rules.crawl_delay_s)
                 return rules
         except FetchError as error:
-            return rules_of_failure(error.kind, str(error))
+            return rules_of_failure(error.kind, str(error), is_local=error.is_local)
 
     def _try(self, request: Request, place: Place) -> RobotsRules:
         """Try until an answer stands."""
@@ -164,7 +164,7 @@ class Robots:
                 page = self._session.fetch(request, timeout_s=deadline.remaining_s(clock.monotonic_s()))
             except FetchError as error:
                 place.failed(error)
-                rules = rules_of_failure(error.kind, str(error))
+                rules = rules_of_failure(error.kind, str(error), is_local=error.is_local)
                 attempt = Attempt(number, request.method, error.kind)
             else:
                 retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), clock.wall_s())

@@ -128,6 +128,17 @@ def test_what_could_not_be_had_is_asked_for_again_soon(world: World) -> None:
     assert len(world.session.fetched) == 2
 
 
+def test_what_failed_for_want_of_something_here_is_asked_for_again_at_once(world: World) -> None:
+    world.session.answers["http://a/robots.txt"] = FetchError(ErrorKind.CONNECT_FAILED, "no socket", is_local=True)
+    for _ in range(2):
+        with pytest.raises(FetchError, match="no socket"):
+            world.admit()
+    assert len(world.session.fetched) == 2
+    assert world.slots.statistics().remembered == 0, "and nothing is held against the origin"
+    world.session.answers["http://a/robots.txt"] = (404, "")
+    assert world.admit() == 0.0
+
+
 def test_an_old_copy_goes_on_while_there_is_no_new_one(world: World) -> None:
     world.session.answers["http://a/robots.txt"] = (200, DENY)
     world.admit()
