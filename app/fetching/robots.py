@@ -161,7 +161,8 @@ class Robots:
         while True:
             number += 1
             try:
-                page = self._session.fetch(request, timeout_s=deadline.remaining_s(clock.monotonic_s()))
+                remaining_s = deadline.remaining_s(clock.monotonic_s())
+                page = self._session.fetch(request, timeout_s=remaining_s, limit_s=self._timeout_s)
             except FetchError as error:
                 place.failed(error)
                 rules = rules_of_failure(error.kind, str(error), is_local=error.is_local)

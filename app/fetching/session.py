@@ -112,9 +112,10 @@ class Session(requests.Session):
         super().__setstate__(state)
         self._use(self._own_adapter)
 
-    def fetch(self, request: Request | str, *, timeout_s: float = 60.0) -> Page:
+    def fetch(self, request: Request | str, *, timeout_s: float = 60.0, limit_s: float | None = None) -> Page:
         """Fetch to the final answer, redirects included, whatever its status. Yields to the hub.
 
+        limit_s  of all attempts, of which `timeout_s` are left; None if there was none before
         Raises InvalidRequest for a request that can't be sent, FetchError for one that failed. Once this
         returns or raises, nothing of the exchange is left behind but a pooled connection.
         """
@@ -127,7 +128,7 @@ class Session(requests.Session):
                 page = self._fetch_next(hop, deadline_s - time.monotonic())
         except FetchError as error:
             if error.kind is ErrorKind.TIMEOUT:
-                raise out_of_time(timeout_s) from error
+                raise out_of_time(limit_s or timeout_s) from error
             raise
         return page
 

@@ -27,16 +27,20 @@ DENY = "User-agent: *\nDisallow: /no\nCrawl-delay: 4"
 
 
 class FakeSession:
-    """answers: by URL, a page's (status, text) or an error; fetched: the URLs asked for; gate: all wait for it."""
+    """answers: by URL, a page's (status, text) or an error; fetched: the URLs asked for; limits_s: the time that each
+    had, and the limit of the whole; gate: all wait for it.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str] | Exception] = {}
         self.fetched: list[str] = []
+        self.limits_s: list[tuple[float, float | None]] = []
         self.gate = Event()
         self.gate.set()
 
     def fetch(self, request: Request, *, timeout_s: float, limit_s: float | None = None) -> object:
         self.fetched.append(request.url)
+        self.limits_s.append((timeout_s, limit_s))
         self.gate.wait()
         answer = self.answers.get(request.url, (404, ""))
         if isinstance(answer, Exception):
@@ -170,6 +174,18 @@ def test_failures_are_repeated_as_with_any_fetch(answer: tuple[int, str] | Excep
     world.clock.advance(10.0)
     assert asking.dead
     assert len(world.session.fetched) == attempts
+
+
+def test_each_attempt_knows_the_limit_of_them_all() -> None:
+    """For its words: what is left by then means nothing to who set the limit."""
+    world = World(retries=1, timeout_s=30)
+    world.clock.chance = 0.5
+    world.session.answers["http://a/robots.txt"] = (503, "")
+    asking = world.ask()
+    del world.session.answers["http://a/robots.txt"]
+    world.clock.advance(0.25)
+    assert asking.get() == 0.0
+    assert world.session.limits_s == [(30.0, 30), (29.75, 30)]
 
 
 def test_the_crawl_delay_counts_from_the_fetch_of_robots_txt(world: World) -> None:
