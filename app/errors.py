@@ -51,11 +51,15 @@ class BrokenInput(PercoreError):
 
 
 class FetchError(PercoreError):
-    """A fetch failed. `kind` is from the closed enum."""
+    """A fetch failed. `kind` is from the closed enum.
 
-    def __init__(self, kind: ErrorKind, message: str) -> None:
+    is_local  this machine lacked what the fetch takes, a descriptor or memory: it says nothing of the origin
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, *, is_local: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.is_local = is_local
 
 
 class StageTimeout(PercoreError):

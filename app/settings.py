@@ -17,7 +17,7 @@ from app.errors import SettingsError
 
 _PREFIX = "PERCORE_"
 
-# What msgspec calls an "enum value", in words.
+# What msgspec calls an "enum value", or shows as a pattern, in words.
 _WORDS = {
     "workers": "`auto` or a number",
     "pin": "`auto`, `on` or `off`",
@@ -27,6 +27,7 @@ _WORDS = {
     "http": "`1.1`, `2` or `3`",
     "adapt": "`on` or `off`",
     "robots": "`obey` or `ignore`",
+    "tls_groups": "a list of groups as OpenSSL reads it, such as `X25519:P-256`, or `auto`",
     "log_level": "`debug`, `info`, `warning` or `error`",
 }
 
@@ -65,7 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
                      "" is what this process may use
     transport        "curl", libcurl on the hub, or "requests", the plain monkey-patched one
     http             the best version of HTTP to offer, with libcurl
-    tls_groups       key exchange groups to offer, with libcurl, colon-separated; "" leaves it to OpenSSL
+    tls_groups       key exchange groups to offer, with libcurl: a list as OpenSSL reads it, "" leaves it to OpenSSL,
+                     "auto" offers OpenSSL's, but makes no post-quantum key share before a server asks for it
     metrics_dir      folder where the workers of one service share their metrics; whoever starts several sets it.
                      "" is a worker by itself
     log_level        of Percore's own log lines
@@ -100,7 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename={"max_body_byte
     wide_cpus: str = ""
     transport: Literal["curl", "requests"] = "curl"
     http: Literal["1.1", "2", "3"] = "2"
-    tls_groups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:_-]*$")] = ""
+    tls_groups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9:/*?_ -]*$")] = "auto"
     metrics_dir: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -135,7 +137,7 @@ def _explain(message: str, values: Mapping[str, str]) -> str:
     """Turn msgspec's "Expected `int` >= 1 - at `$.workers`" into a line about the variable."""
     what, _, path = message.partition(" - at `$.")
     name = path.rstrip("`")
-    if what.startswith("Invalid enum value"):
+    if what.startswith(("Invalid enum value", "Expected `str` matching")):
         what = f"expected {_WORDS[name]}"
     what = what.partition(", got")[0].replace("`int`", "a whole number").replace("`float`", "a number")
     return f"{_PREFIX}{name.upper()}={values[name]!r}: {what[0].lower()}{what[1:]}"

@@ -134,7 +134,18 @@ def _options(given: dict[str, Any], settings: Settings) -> FetchOptions:
         raise Problem(ProblemKind.INVALID_OPTION, _over("retries", options.retries, settings.retries))
     if settings.robots == "obey" != options.robots:
         raise Problem(ProblemKind.INVALID_OPTION, "`robots` must be `obey`: this service does not ignore robots.txt")
+    _check_headers(options.headers)
     return options
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    """One name in two cases is one header (RFC 9110 section 5.1), with two values for each request to choose from."""
+    seen: dict[str, str] = {}
+    for name in headers:
+        first = seen.setdefault(name.lower(), name)
+        if first != name:
+            detail = f"`options.headers` has `{first}` and `{name}`, which are the same header; give it once"
+            raise Problem(ProblemKind.INVALID_OPTION, detail)
 
 
 def _entry(index: int, element: bytes) -> Entry:

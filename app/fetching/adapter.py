@@ -32,7 +32,7 @@ from app.fetching.curl_errors import TransferError, requests_error
 from app.fetching.curl_transport import CurlTransport, Transports
 from app.fetching.head import names_header
 from app.fetching.page import Page
-from app.fetching.profile import HttpVersion, Profile, profile_for
+from app.fetching.profile import AUTO_TLS_GROUPS, HttpVersion, Profile, profile_for
 from app.fetching.raw import BufferedBody, raw_response, read_response
 from app.fetching.streamed_body import StreamedBody
 from app.fetching.time_limits import Limits, limits_of
@@ -51,7 +51,8 @@ class CurlAdapter(HTTPAdapter):
     policy                which addresses may be contacted; None is all of them, as with requests
     http                  the best version of HTTP to offer: "1.1", "2" (by ALPN) or "3"
     max_idle_connections  kept for later, all origins together, by each hub and policy; the first adapter decides
-    tls_groups            key exchange groups to offer, such as "X25519:P-256"; "" leaves it to OpenSSL
+    tls_groups            key exchange groups to offer, such as "X25519:P-256"; "" leaves it to OpenSSL, "auto" offers
+                          OpenSSL's, but makes no post-quantum key share before a server asks for it
 
     Hooks of HTTPAdapter that a subclass may use as there: `add_headers` and `build_response`. What works on urllib3's
     pools (`init_poolmanager`, `max_retries`, `proxy_manager_for` and the like) has no say.
@@ -66,7 +67,7 @@ class CurlAdapter(HTTPAdapter):
         policy: AddressPolicy | None = None,
         http: HttpVersion = "2",
         max_idle_connections: int = 1024,
-        tls_groups: str = "",
+        tls_groups: str = AUTO_TLS_GROUPS,
     ) -> None:
         super().__init__()
         self.policy = policy or AddressPolicy.allow_all()
@@ -201,7 +202,7 @@ def lines_of(request: requests.PreparedRequest, target: Target, *, has_body: boo
     headers: Any = request.headers
     # What requests prepares keeps just these pairs; its `items` would take many times as long.
     pairs = headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items()
-    lines = kept_lines(tuple(pairs), has_body)
+    lines = kept_lines(pairs, has_body=has_body)
     host = host_line(target, headers)
     return host + lines if host else lines
 

@@ -7,6 +7,8 @@ A code that is not in the table is a defect: requests' users get a ConnectionErr
 
 from __future__ import annotations
 
+import os
+
 import pycurl
 import requests
 import urllib3.exceptions
@@ -21,7 +23,7 @@ from requests.exceptions import (
     SSLError,
 )
 
-from app.files.reasons import reason_of
+from app.files.reasons import LACKS, reason_of
 from app.model.outcome import ErrorKind
 
 # Without a name in pycurl.
@@ -86,6 +88,9 @@ _WORDS = {_E_TOO_LARGE: "a line of the answer's head is too long"}
 _MALFORMED = ("chunk", "header", "malformed", "invalid", "illegal", "http/")
 
 
+# Libraries hand on what the system says, and no number.
+_LACKS = tuple(os.strerror(code) for code in LACKS)
+
 # The words for a time-out once connected; libcurl has others for one before. Its times don't tell: where a connection
 # was never made, all that come after it are set to the moment of the failure (seen in 8.23).
 _TIMED_OUT_LATE = ("Operation timed out", "Read timed out")
@@ -98,6 +103,7 @@ class TransferError(Exception):
     kind          what it is in a record
     is_connected  the request could be sent
     in_answer     the answer had begun: the failure is one of its body, or its head broke off
+    is_local      as FetchError's. The CA certificates are opened here, too
     """
 
     def __init__(self, code: int, message: str, *, is_connected: bool = True, in_answer: bool = False) -> None:
@@ -109,6 +115,7 @@ class TransferError(Exception):
             is_connected = False
         self.is_connected = is_connected
         self.kind = self._kind(text)
+        self.is_local = code == pycurl.E_SSL_CACERT_BADFILE or any(lack in text for lack in _LACKS)
 
     @property
     def is_about_proxy(self) -> bool:

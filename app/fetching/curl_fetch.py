@@ -109,7 +109,7 @@ class CurlFetcher:
             target.scheme,
             adapter.http,
             adapter.tls_groups,
-            parent.verify if target.scheme == "https" else True,
+            parent.verify,
             parent.cert,
             self._proxy_for(target.url),
             # An answer to HEAD announces a body that will not come. 0 would be no limit.
@@ -127,7 +127,7 @@ class CurlFetcher:
     def _failed(self, error: TransferError) -> FetchError:
         if error.kind is ErrorKind.BODY_TOO_LARGE:
             return too_large(self.parent.max_body_bytes)
-        return FetchError(error.kind, str(error))
+        return FetchError(error.kind, str(error), is_local=error.is_local)
 
 
 class CurlVisit(Visit):
@@ -143,7 +143,10 @@ class CurlVisit(Visit):
         self._policy.check_origin(origin_of(url))
         target = plain_target(url) or target_of(url)
         body = bytes_of(prepared)
-        lines = lines_of(prepared, target, has_body=body is not None)
+        try:
+            lines = lines_of(prepared, target, has_body=body is not None)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
         answer = self._fetcher.exchange(method, target, lines, body, timeout_s)
         page = Page.of_answer(answer, method, url, lambda: prepared)
         page.visit = self

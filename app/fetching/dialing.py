@@ -7,7 +7,6 @@ lead anywhere else. It holds for every hop of a redirect, since every hop dials 
 
 from __future__ import annotations
 
-import errno
 import socket
 import sys
 from typing import Any
@@ -25,6 +24,7 @@ from app.errors import FetchError, InvalidRequest
 from app.fetching.curl_errors import no_socket
 from app.fetching.denials import log_denial
 from app.fetching.names import Names
+from app.files.reasons import LACKS
 from app.policy.addresses import AddressPolicy
 
 
@@ -53,9 +53,10 @@ class Dialer:
             except TimeoutError:
                 failure = ConnectTimeoutError(connection, f"{connection.host} did not answer in time")
             except OSError as error:
-                is_ours = error.errno == errno.EMFILE
-                said = no_socket(error) if is_ours else f"Failed to establish a new connection: {error}"
+                is_local = error.errno in LACKS
+                said = no_socket(error) if is_local else f"Failed to establish a new connection: {error}"
                 failure = NewConnectionError(connection, said)
+                failure.__cause__ = error
             else:
                 sys.audit("http.client.connect", connection, connection.host, connection.port)
                 return connected

@@ -15,6 +15,7 @@ import urllib3.exceptions
 from app.errors import FetchError
 from app.fetching.curl_errors import TransferError
 from app.fetching.dialing import AddressDenied
+from app.files.reasons import LACKS
 from app.model.outcome import ErrorKind
 
 # First match wins, so a subclass stands before its base.
@@ -58,21 +59,22 @@ def raise_known(error: Exception) -> NoReturn:
 def fetch_error(error: Exception) -> FetchError | None:
     """The FetchError that `error` means, or None for one that no network can cause."""
     chain = list(_causes(error))
+    is_local = any(isinstance(link, OSError) and link.errno in LACKS for link in chain)
     for link in chain:
         # Ours, inside of what requests raises: who failed knows best why.
         if isinstance(link, FetchError):
             return link
         if isinstance(link, TransferError):
-            return FetchError(link.kind, _message(link))
+            return FetchError(link.kind, _message(link), is_local=link.is_local)
     for cause, kind in _BY_TYPE:
         if isinstance(error, cause):
-            return FetchError(kind, _message(error))
+            return FetchError(kind, _message(error), is_local=is_local)
     for cause, kind in _BY_CAUSE:
         for link in chain:
             if isinstance(link, cause):
-                return FetchError(kind, _message(link))
+                return FetchError(kind, _message(link), is_local=is_local)
     if isinstance(error, requests.exceptions.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return FetchError(ErrorKind.CONNECTION_LOST, _message(chain[-1]))
+        return FetchError(ErrorKind.CONNECTION_LOST, _message(chain[-1]), is_local=is_local)
     return None
 
 

@@ -23,7 +23,7 @@ from gevent import monkey
 from gevent.event import AsyncResult
 
 from app.errors import FetchError, InvalidRequest
-from app.files.reasons import reason_of
+from app.files.reasons import LACKS, lack_of_descriptors, reason_of
 from app.hub.undisturbed import undisturbed
 from app.model.outcome import ErrorKind
 from app.policy.name_cache import NameCache, Resolution
@@ -37,6 +37,9 @@ _LASTING_CODES = frozenset(
     getattr(socket, code) for code in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, code)
 )
 
+# Each look-up has one descriptor open at a time.
+_THREADS = 8
+
 # A NUL would end the name for the C library, and its rest be unseen. Some would decode a percent sign, some not;
 # before an IPv6 address's zone it is something else.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]|^[^:]*%")
@@ -48,13 +51,22 @@ _MAX_LABEL_CHARACTERS = 63
 
 def system_lookup(name: str) -> Sequence[str]:
     """All addresses of an ASCII name, as the system finds and orders them (nsswitch.conf, hosts file, search domains,
-    name servers; RFC 6724). Blocks its thread. Raises OSError; socket.gaierror is what the resolver itself says.
+    name servers; RFC 6724). Blocks its thread. Raises OSError; socket.gaierror is what the resolver itself says, unless
+    descriptors are lacking.
 
     No AI_ADDRCONFIG, like requests: whoever decides on addresses is to see every answer.
     """
     addresses = []
-    # As bytes: for text Python would go through a codec of its own, which knows another standard.
-    for family, _, _, _, socket_address in _getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM):
+    try:
+        # As bytes: for text Python would go through a codec of its own, which knows another standard.
+        found = _getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        # What glibc can't open (resolv.conf, the hosts file) it takes for empty, and says that there is no such name.
+        lack = lack_of_descriptors(_THREADS)
+        if lack is not None:
+            raise lack from error
+        raise
+    for family, _, _, _, socket_address in found:
         if family == socket.AF_INET:
             addresses.append(socket_address[0])
         elif family == socket.AF_INET6:
@@ -169,7 +181,7 @@ class Names:
     def __init__(
         self,
         *,
-        threads: int = 8,
+        threads: int = _THREADS,
         ttl_s: float = 60.0,
         negative_ttl_s: float = 5.0,
         max_entries: int = 10_000,
@@ -216,7 +228,8 @@ class Names:
         else:
             self._negative_hits += 1
         if not known.addresses:
-            raise FetchError(ErrorKind.NAME_NOT_RESOLVED, f"{name[:80]}: {known.reason}")
+            said = f"{name[:80]}: {known.reason}"
+            raise FetchError(ErrorKind.NAME_NOT_RESOLVED, said, is_local=known.is_local)
         return known.addresses
 
     def known(self, host: str) -> tuple[str, ...] | None:
@@ -315,7 +328,7 @@ class Names:
             task = self._pool.spawn(_timed, self._look_up, asked.name, self._clock_s)
         except (RuntimeError, MemoryError) as error:
             now_s = self._clock_s()
-            failed = Resolution(reason=f"no thread to look it up: {error}", lasting=False)
+            failed = Resolution(reason=f"no thread to look it up: {error}", lasting=False, is_local=True)
             self._end(asked, _Ended(failed, now_s, now_s))
             return
         task.rawlink(lambda task: self._landed(asked, task))
@@ -381,7 +394,8 @@ def _timed(look_up: Callable[[str], Sequence[str]], name: str, clock_s: Callable
         result = Resolution(addresses) if addresses else Resolution(reason="the name has no address")
     except OSError as error:
         lasting = isinstance(error, socket.gaierror) and error.errno in _LASTING_CODES
-        result = Resolution(reason=reason_of(error), lasting=lasting)
+        is_local = error.errno in LACKS or (isinstance(error, socket.gaierror) and error.errno == socket.EAI_MEMORY)
+        result = Resolution(reason=reason_of(error), lasting=lasting, is_local=is_local)
     except BaseException as error:
         result = error
     return _Ended(result, began_s, clock_s())

@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple
 
 HttpVersion = Literal["1.1", "2", "3"]
 
+AUTO_TLS_GROUPS = "auto"
+"""The groups that `app.fetching.tls_groups` names."""
+
 
 class Profile(NamedTuple):
     """Transfers share handles with those of the same profile only.
@@ -16,7 +19,8 @@ class Profile(NamedTuple):
     proxy           URL with credentials, "" for none: http, https, socks4, socks4a, socks5 or socks5h
     http            the best version to offer
     max_wire_bytes  of a body as it comes over the wire; 0 is no limit
-    tls_groups      key exchange groups to offer, in the form of CURLOPT_SSL_EC_CURVES(3); "" leaves it to OpenSSL
+    tls_groups      key exchange groups to offer, in the form of CURLOPT_SSL_EC_CURVES(3); "" leaves it to OpenSSL,
+                    "auto" is ours
     """
 
     verify: bool | str = True
@@ -24,7 +28,7 @@ class Profile(NamedTuple):
     proxy: str = ""
     http: HttpVersion = "2"
     max_wire_bytes: int = 0
-    tls_groups: str = ""
+    tls_groups: str = AUTO_TLS_GROUPS
 
 
 @lru_cache(maxsize=256)

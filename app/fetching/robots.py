@@ -151,7 +151,7 @@ class Robots:
                     place.raise_delay(rules.crawl_delay_s)
                 return rules
         except FetchError as error:
-            return rules_of_failure(error.kind, str(error))
+            return rules_of_failure(error.kind, str(error), is_local=error.is_local)
 
     def _try(self, request: Request, place: Place) -> RobotsRules:
         """Try until an answer stands."""
@@ -161,10 +161,11 @@ class Robots:
         while True:
             number += 1
             try:
-                page = self._session.fetch(request, timeout_s=deadline.remaining_s(clock.monotonic_s()))
+                remaining_s = deadline.remaining_s(clock.monotonic_s())
+                page = self._session.fetch(request, timeout_s=remaining_s, limit_s=self._timeout_s)
             except FetchError as error:
                 place.failed(error)
-                rules = rules_of_failure(error.kind, str(error))
+                rules = rules_of_failure(error.kind, str(error), is_local=error.is_local)
                 attempt = Attempt(number, request.method, error.kind)
             else:
                 retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), clock.wall_s())

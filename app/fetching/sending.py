@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from app.fetching.cookie_headers import CookieSnapshot
 from app.fetching.merged_headers import Store, store_of
-from app.fetching.wire_form import Target, header_lines, plain_target, target_of
+from app.fetching.wire_form import Target, kept_lines, plain_target, target_of
 
 BODILESS = ("GET", "HEAD")
 
@@ -78,11 +78,11 @@ class Sending:
         return self.plain or target_of(self.url)
 
     def lines(self) -> list[bytes]:
-        """As wire_form.header_lines. Raises UnicodeEncodeError."""
+        """As wire_form.kept_lines, what it raises included."""
         has_body = self.wire_body is not None
         if self._lines is not None:
             return self._lines(has_body)
-        return header_lines(self.store.values(), has_body=has_body)
+        return kept_lines(self.store.values(), has_body=has_body)
 
     def request(self) -> PreparedRequest:
         """The request as a response has it; always the same one."""

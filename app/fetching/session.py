@@ -28,7 +28,7 @@ from app.fetching.curl_transport import TransportStatistics
 from app.fetching.dialing import Dialer
 from app.fetching.page import Page
 from app.fetching.plain import PlainAdapter, PlainFetcher
-from app.fetching.profile import HttpVersion
+from app.fetching.profile import AUTO_TLS_GROUPS, HttpVersion
 from app.fetching.quick import QuickVerbs
 from app.fetching.visit import Hop, out_of_time
 from app.model.outcome import ErrorKind
@@ -54,7 +54,7 @@ class Session(requests.Session):
                     sets a limit, `fetch` uses no proxy, since a proxy looks names up itself
     transport       "curl", or "requests" for requests' own, which needs gevent's monkey patching
     http            the best version of HTTP to offer, with "curl": "1.1", "2" (by ALPN) or "3"
-    tls_groups      key exchange groups to offer, with "curl", such as "X25519:P-256"; "" leaves it to OpenSSL
+    tls_groups      key exchange groups to offer, with "curl": see CurlAdapter
     """
 
     # What is pickled, as there; the rest is made anew.
@@ -71,7 +71,7 @@ class Session(requests.Session):
         policy: AddressPolicy | None = None,
         transport: Transport = "curl",
         http: HttpVersion = "2",
-        tls_groups: str = "",
+        tls_groups: str = AUTO_TLS_GROUPS,
     ) -> None:
         super().__init__()
         self.max_redirects = max_redirects
@@ -112,9 +112,10 @@ class Session(requests.Session):
         super().__setstate__(state)
         self._use(self._own_adapter)
 
-    def fetch(self, request: Request | str, *, timeout_s: float = 60.0) -> Page:
+    def fetch(self, request: Request | str, *, timeout_s: float = 60.0, limit_s: float | None = None) -> Page:
         """Fetch to the final answer, redirects included, whatever its status. Yields to the hub.
 
+        limit_s  of all attempts, of which `timeout_s` are left; None if there was none before
         Raises InvalidRequest for a request that can't be sent, FetchError for one that failed. Once this
         returns or raises, nothing of the exchange is left behind but a pooled connection.
         """
@@ -127,7 +128,7 @@ class Session(requests.Session):
                 page = self._fetch_next(hop, deadline_s - time.monotonic())
         except FetchError as error:
             if error.kind is ErrorKind.TIMEOUT:
-                raise out_of_time(timeout_s) from error
+                raise out_of_time(limit_s or timeout_s) from error
             raise
         return page
 

@@ -307,6 +307,7 @@ class Slots:
             is_probe=place.is_probe,
             now_s=now_s,
             chance=self._clock.chance(),
+            is_local=error.is_local,
         )
         place.is_probe = False
         is_closed = slot.state.is_circuit_closed

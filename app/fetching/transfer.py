@@ -19,6 +19,7 @@ from greenlet import greenlet
 from app.fetching.curl_errors import NO_HTTP
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
+from app.fetching.tls_groups import named_groups
 from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
 
@@ -292,8 +293,8 @@ class Transfer:
         # libcurl keeps two sessions of each of the last 25 hosts: of many connections to few hosts, or to many, next to
         # none is resumed (13 % and 0 % in a trial), and keeping them costs a twentieth of each handshake.
         setopt(pycurl.SSL_SESSIONID_CACHE, 0)
-        if profile.tls_groups:
-            setopt(pycurl.SSL_EC_CURVES, profile.tls_groups)
+        if groups := named_groups(profile.tls_groups):
+            setopt(pycurl.SSL_EC_CURVES, groups)
         if profile.cert:
             certificate, key = (profile.cert, None) if isinstance(profile.cert, str) else profile.cert
             setopt(pycurl.SSLCERT, certificate)

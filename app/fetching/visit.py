@@ -95,7 +95,8 @@ class Visit(requests.Session):
         """Raises InvalidRequest when requests finds the URL or a header impossible."""
         try:
             body = None if request.body is None else request.body.encode()
-            # http.client would find this out too, but only with the connection open.
+            # http.client would find these out too, but only with the connection open.
+            "".join(request.headers).encode("ascii")
             "".join(request.headers.values()).encode("latin-1")
             return self.prepare_request(
                 requests.Request(request.method.upper(), request.url, headers=request.headers, data=body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -49,7 +50,11 @@ _USER_AGENT = f"User-Agent: python-urllib3/{urllib3_version}".encode()
 _SKIP = SKIP_HEADER.encode()
 _SKIPPABLE = frozenset(name.encode() for name in SKIPPABLE_HEADERS)
 
-Pairs = Iterable[tuple[str | bytes, str | bytes]]
+# As http.client has them; and NUL, which it would send and libcurl can't.
+_LEGAL_NAME = re.compile(rb"[^:\s][^:\r\n]*")
+_ILLEGAL_IN_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])|\0")
+
+Pairs = Iterable[tuple[str | bytes, Any]]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -131,22 +136,32 @@ def _is_odd(host: str) -> bool:
     return host.endswith(".") or _ODD_ADDRESS.search(host) is not None
 
 
-@lru_cache(maxsize=256)
-def kept_lines(headers: tuple[tuple[str | bytes, str | bytes], ...], has_body: bool) -> list[bytes]:
+def kept_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
     """As `header_lines`. The same list for the same headers: not to be changed."""
-    return header_lines(headers, has_body=has_body)
+    pairs = tuple(headers)
+    for _, value in pairs:
+        # Of others some can't be kept, and some are equal to what is sent otherwise: 1 and True.
+        if type(value) is not str and type(value) is not bytes:
+            return header_lines(pairs, has_body=has_body)
+    return _kept_lines(pairs, has_body)
+
+
+@lru_cache(maxsize=256)
+def _kept_lines(pairs: tuple[tuple[str | bytes, Any], ...], has_body: bool) -> list[bytes]:
+    return header_lines(pairs, has_body=has_body)
 
 
 def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
     """Lines for CURLOPT_HTTPHEADER(3), in the order in which urllib3 sends them.
 
-    Raises UnicodeEncodeError for what is beyond latin-1, as http.client does.
+    Whoever changes a prepared request can put anything there. Raises what http.client does: UnicodeEncodeError for a
+    name beyond ASCII or a value beyond latin-1, ValueError for one that would end its line (or has a NUL), TypeError
+    for a value that is no text, no bytes and no whole number.
     """
     lines: list[bytes] = []
     names: set[bytes] = set()
     for name, value in headers:
-        raw_name = name.encode("latin-1") if isinstance(name, str) else name
-        raw_value = value.encode("latin-1") if isinstance(value, str) else value
+        raw_name, raw_value = _wire_name(name), _wire_value(value)
         lower = raw_name.lower()
         names.add(lower)
         if has_body and lower in (b"content-length", b"transfer-encoding"):
@@ -166,3 +181,24 @@ def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
     if has_body and b"expect" not in names:
         lines.append(b"Expect:")
     return lines
+
+
+def _wire_name(name: str | bytes) -> bytes:
+    raw = name.encode("ascii") if isinstance(name, str) else name
+    if not _LEGAL_NAME.fullmatch(raw):
+        raise ValueError(f"Invalid header name {raw!r}")
+    return raw
+
+
+def _wire_value(value: object) -> bytes:
+    if isinstance(value, str):
+        raw = value.encode("latin-1")
+    elif isinstance(value, int):
+        raw = str(value).encode("ascii")
+    elif isinstance(value, bytes | bytearray | memoryview):
+        raw = bytes(value)
+    else:
+        raise TypeError(f"expected string or bytes-like object, got {type(value).__name__!r}")
+    if _ILLEGAL_IN_VALUE.search(raw):
+        raise ValueError(f"Invalid header value {raw!r}")
+    return raw

@@ -18,11 +18,13 @@ class Resolution(msgspec.Struct, frozen=True):
     addresses  canonical text, in the order in which to try them; empty when there are none
     reason     one line, why there are none
     lasting    False for a failure that may be gone by the next look-up
+    is_local   a failure for want of something here: it says nothing of the name
     """
 
     addresses: tuple[str, ...] = ()
     reason: str = ""
     lasting: bool = True
+    is_local: bool = False
 
 
 class NameCache:

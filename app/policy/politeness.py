@@ -8,6 +8,7 @@ The laws, for one origin in one process:
   origin until then, up to a cap. Below 400 it is about one resource (a 202 says when to ask again) or one redirect.
 - **Circuit**: `app.policy.breaker`. Only failures of the connection count. Every answer is a sign of life, a 5xx too:
   it has a record of its own with a status, and `app.policy.retry` decides about it.
+- **Ours**: what failed for want of a descriptor or memory here counts for nothing.
 - **Concurrency**: `app.policy.concurrency`. Signs of overload are 429, 503, 504, a timeout, and a connection that is
   not accepted. A lost connection is none: servers close idle ones at just the wrong moment, healthy ones too.
 
@@ -155,9 +156,21 @@ class OriginState:
         self._settle()
 
     def failed(
-        self, kind: ErrorKind, message: str, *, window: int, is_probe: bool, now_s: float, chance: float
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        window: int,
+        is_probe: bool,
+        now_s: float,
+        chance: float,
+        is_local: bool = False,
     ) -> None:
-        """A fetch ended without a page."""
+        """A fetch ended without a page. is_local: for want of something here, of which the origin knows nothing."""
+        if is_local:
+            if is_probe:
+                self._breaker.abandoned()
+            return
         weight = _WEIGHTS.get(kind)
         if weight is not None:
             self._breaker.failed(weight, is_probe=is_probe, now_s=now_s, chance=chance)

@@ -86,8 +86,8 @@ def rules_of_answer(status: int, body: bytes) -> RobotsRules:
     return ALLOW_ALL
 
 
-def rules_of_failure(kind: ErrorKind, message: str) -> RobotsRules:
-    """The rules when no answer came for /robots.txt."""
+def rules_of_failure(kind: ErrorKind, message: str, *, is_local: bool = False) -> RobotsRules:
+    """The rules when no answer came for /robots.txt. is_local: for want of something here, so not to be kept."""
     if kind is ErrorKind.TOO_MANY_REDIRECTS:
         return ALLOW_ALL
     if kind in _ORIGINS_OWN_KINDS:
@@ -95,7 +95,8 @@ def rules_of_failure(kind: ErrorKind, message: str) -> RobotsRules:
     else:
         denial = (ErrorKind.ROBOTS_DENIED, f"robots.txt could not be had: {kind}: {message}")
     # An open circuit has a time of its own, which may be shorter.
-    return RobotsRules(denial=denial, ttl_s=0.0 if kind is ErrorKind.CIRCUIT_OPEN else UNREACHABLE_TTL_S)
+    is_kept = kind is not ErrorKind.CIRCUIT_OPEN and not is_local
+    return RobotsRules(denial=denial, ttl_s=UNREACHABLE_TTL_S if is_kept else 0.0)
 
 
 def _read(body: bytes) -> RobotsRules:

@@ -9,12 +9,10 @@ from benchmarks.clients.on_gevent import drive  # noqa: E402
 from benchmarks.clients.protocol import FETCH_TIMEOUT_S, parse_task, versions_of  # noqa: E402
 
 
-def main(tls_groups: str = "") -> None:
+def main() -> None:
     """One session for all greenlets."""
     task = parse_task()
-    session = Session(
-        origins=max(100, task.origins), per_origin=task.concurrency, ca_bundle=task.ca_bundle, tls_groups=tls_groups
-    )
+    session = Session(origins=max(100, task.origins), per_origin=task.concurrency, ca_bundle=task.ca_bundle)
 
     def fetch(url: str) -> tuple[int, int]:
         page = session.fetch(url, timeout_s=FETCH_TIMEOUT_S)

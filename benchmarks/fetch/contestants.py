@@ -11,9 +11,6 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         Contestant("percore-fetch", Home.PROJECT, "percore_fetch", "ours: Session.fetch, a greenlet per fetch"),
-        Contestant(
-            "percore-classic", Home.PROJECT, "percore_classic", "ours: Session.fetch, key exchange as Go 1.19 offers it"
-        ),
         Contestant("percore-get", Home.PROJECT, "percore_get", "ours: Session.get, requests' semantics"),
         Contestant("curl-adapter", Home.PROJECT, "curl_adapter", "ours: CurlAdapter on a stock requests.Session"),
         Contestant("fetch-batch", Home.PROJECT, "fetch_batch", "ours: the whole batch, one worker"),

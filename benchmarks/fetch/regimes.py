@@ -74,7 +74,7 @@ REGIMES = (
     Regime(
         "handshakes",
         "17 KB, a new TLS connection for every fetch, verified against a full CA bundle",
-        (*_ALL_HTTPS, "percore-classic"),
+        _ALL_HTTPS,
         OriginKind.TLS_ONCE,
     ),
     Regime(

@@ -209,6 +209,13 @@ def test_what_stands_in_for_robots_txt(origin: Origin, tmp_path: Path, play: str
     assert counts.get("/ok", 0) == (5 if kind == "ok" else 0)
 
 
+def test_a_robots_txt_that_never_comes_is_told_with_the_limit(origin: Origin, tmp_path: Path) -> None:
+    origin.set_robots(play="/gate/never-opened")
+    (record,) = run(tmp_path, [origin.url("/ok")], "--robots", "obey", "--timeout", "0.5", "--retries", "0")
+    said = "robots.txt could not be had: timeout: no whole answer within 0.5 s"
+    assert record["error"] == {"kind": "robots_denied", "message": said}
+
+
 def test_an_origin_that_is_not_there_fails_as_it_would_without_robots(tmp_path: Path) -> None:
     with refused_port() as port:
         urls = [f"http://127.0.0.1:{port}/{n}" for n in range(100)]

@@ -81,6 +81,13 @@ def test_the_settings_are_upper_bounds() -> None:
     assert problem_of({"url": "x", "timeout_s": 20.5})[0] is ProblemKind.INVALID_CALL
 
 
+def test_a_header_in_two_cases_is_given_twice() -> None:
+    assert parse({"url": "x", "options": {"headers": {"X-A": "1", "x-b": "2"}}}).options.headers["x-b"] == "2"
+    kind, detail = problem_of({"url": "x", "options": {"headers": {"X-A": "1", "b": "2", "x-a": "1"}}})
+    assert kind is ProblemKind.INVALID_OPTION
+    assert detail == "`options.headers` has `X-A` and `x-a`, which are the same header; give it once"
+
+
 def test_who_runs_the_service_may_insist_on_robots_txt() -> None:
     assert parse({"url": "x"}).options.robots == "ignore"
     assert parse({"url": "x", "options": {"robots": "obey"}}).options.robots == "obey"

@@ -127,6 +127,21 @@ def test_trouble_is_remembered_for_a_while() -> None:
     assert state.forgettable_s(12.0) == 112.0
 
 
+@pytest.mark.parametrize("kind", list(ErrorKind))
+def test_what_is_lacking_here_counts_for_nothing(kind: ErrorKind) -> None:
+    state = OriginState(PolitenessRules(breaker=BreakerRules(failures=1)))
+    for _ in range(9):
+        state.failed(kind, "why", window=0, is_probe=False, now_s=10.0, chance=0.0, is_local=True)
+    assert state.is_unbound
+    assert state.is_healthy
+    assert (state.limit, state.last_failure, state.forgettable_s(11.0)) == (8, "", 11.0)
+    fail(state, K.CONNECT_FAILED)
+    assert state.begin(100.0)
+    state.failed(kind, "why", window=state.window, is_probe=True, now_s=100.0, chance=0.0, is_local=True)
+    assert not state.is_circuit_closed, "no sign of life either"
+    assert state.wait_s(100.0) == 0, "but there is room for another probe"
+
+
 def test_a_probe_that_says_nothing_makes_room() -> None:
     state = OriginState(PolitenessRules(breaker=BreakerRules(failures=1)))
     fail(state, K.CONNECT_FAILED)

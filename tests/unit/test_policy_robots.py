@@ -59,6 +59,12 @@ def test_no_answer_denies_all_for_a_while(kind: ErrorKind) -> None:
     assert rules.ttl_s == (0.0 if kind is ErrorKind.CIRCUIT_OPEN else UNREACHABLE_TTL_S)
 
 
+def test_what_is_lacking_here_denies_all_for_the_moment_only() -> None:
+    rules = rules_of_failure(ErrorKind.CONNECT_FAILED, "why", is_local=True)
+    assert rules.denial_of(SITE) == (ErrorKind.CONNECT_FAILED, "robots.txt could not be had: why")
+    assert rules.ttl_s == 0.0
+
+
 def test_our_group_goes_before_the_one_for_all() -> None:
     others = "User-agent: *\nDisallow: /\n\nUser-agent: other\nAllow: /\n"
     text = others + "User-Agent: PerCore\nDisallow: /ours\nCrawl-delay: 7"

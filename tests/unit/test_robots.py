@@ -27,16 +27,20 @@ DENY = "User-agent: *\nDisallow: /no\nCrawl-delay: 4"
 
 
 class FakeSession:
-    """answers: by URL, a page's (status, text) or an error; fetched: the URLs asked for; gate: all wait for it."""
+    """answers: by URL, a page's (status, text) or an error; fetched: the URLs asked for; limits_s: the time that each
+    had, and the limit of the whole; gate: all wait for it.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str] | Exception] = {}
         self.fetched: list[str] = []
+        self.limits_s: list[tuple[float, float | None]] = []
         self.gate = Event()
         self.gate.set()
 
     def fetch(self, request: Request, *, timeout_s: float, limit_s: float | None = None) -> object:
         self.fetched.append(request.url)
+        self.limits_s.append((timeout_s, limit_s))
         self.gate.wait()
         answer = self.answers.get(request.url, (404, ""))
         if isinstance(answer, Exception):
@@ -128,6 +132,17 @@ def test_what_could_not_be_had_is_asked_for_again_soon(world: World) -> None:
     assert len(world.session.fetched) == 2
 
 
+def test_what_failed_for_want_of_something_here_is_asked_for_again_at_once(world: World) -> None:
+    world.session.answers["http://a/robots.txt"] = FetchError(ErrorKind.CONNECT_FAILED, "no socket", is_local=True)
+    for _ in range(2):
+        with pytest.raises(FetchError, match="no socket"):
+            world.admit()
+    assert len(world.session.fetched) == 2
+    assert world.slots.statistics().remembered == 0, "and nothing is held against the origin"
+    world.session.answers["http://a/robots.txt"] = (404, "")
+    assert world.admit() == 0.0
+
+
 def test_an_old_copy_goes_on_while_there_is_no_new_one(world: World) -> None:
     world.session.answers["http://a/robots.txt"] = (200, DENY)
     world.admit()
@@ -159,6 +174,18 @@ def test_failures_are_repeated_as_with_any_fetch(answer: tuple[int, str] | Excep
     world.clock.advance(10.0)
     assert asking.dead
     assert len(world.session.fetched) == attempts
+
+
+def test_each_attempt_knows_the_limit_of_them_all() -> None:
+    """For its words: what is left by then means nothing to who set the limit."""
+    world = World(retries=1, timeout_s=30)
+    world.clock.chance = 0.5
+    world.session.answers["http://a/robots.txt"] = (503, "")
+    asking = world.ask()
+    del world.session.answers["http://a/robots.txt"]
+    world.clock.advance(0.25)
+    assert asking.get() == 0.0
+    assert world.session.limits_s == [(30.0, 30), (29.75, 30)]
 
 
 def test_the_crawl_delay_counts_from_the_fetch_of_robots_txt(world: World) -> None:

@@ -22,6 +22,11 @@ def test_variables_are_read_as_their_type() -> None:
     assert Settings.from_env({"PERCORE_WORKERS": "auto"}).workers == "auto"
 
 
+@pytest.mark.parametrize("groups", ["", "auto", "X25519:P-256", "?*X25519MLKEM768 / ?*X25519:-P-256:ffdhe2048"])
+def test_groups_may_be_written_as_openssl_reads_them(groups: str) -> None:
+    assert Settings.from_env({"PERCORE_TLS_GROUPS": groups}).tls_groups == groups
+
+
 def test_other_variables_are_left_alone() -> None:
     assert Settings.from_env({"PERCORE_TEST_REQUIRE": "1", "HOME": "/"}) == Settings()
 
@@ -37,6 +42,7 @@ def test_other_variables_are_left_alone() -> None:
         ("PERCORE_TIMEOUT_S", "soon", "PERCORE_TIMEOUT_S='soon': expected a number"),
         ("PERCORE_MAX_BODY", "10MB", "PERCORE_MAX_BODY='10MB': expected a whole number"),
         ("PERCORE_RETRIES", "", "PERCORE_RETRIES='': expected a whole number"),
+        ("PERCORE_TLS_GROUPS", "P-256;", "PERCORE_TLS_GROUPS='P-256;': expected a list of groups as OpenSSL reads it"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str, message: str) -> None:

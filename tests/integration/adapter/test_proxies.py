@@ -131,9 +131,7 @@ def test_a_tunnel_that_is_refused(session: requests.Session, secure_url: str, st
 def test_a_proxy_that_is_spoken_to_in_tls_is_verified(
     curl_session: requests.Session, origin: Origin, secure_url: str, certificates: dict[str, Certificate]
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificates["server"].cert, certificates["server"].key)
-    with running_proxy(hosts=HOSTS, tls=context) as proxy:
+    with running_proxy(hosts=HOSTS, tls=in_tls(certificates["server"])) as proxy:
         curl_session.proxies = {"http": proxy.url("https"), "https": proxy.url("https")}
         right, wrong = str(certificates["server"].cert), str(certificates["other"].cert)
         # requests would verify no proxy where the URL is http.
@@ -143,6 +141,34 @@ def test_a_proxy_that_is_spoken_to_in_tls_is_verified(
         for url in (by_name(origin, "/ok"), secure_url):
             with pytest.raises(requests.exceptions.SSLError):
                 curl_session.get(url, verify=wrong)
+
+
+def test_a_fetch_trusts_the_proxy_by_the_sessions_bundle(
+    nothing_around: None,
+    origin: Origin,
+    secure_url: str,
+    certificates: dict[str, Certificate],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the scheme of what is fetched."""
+    right, wrong = str(certificates["server"].cert), str(certificates["other"].cert)
+    with running_proxy(hosts=HOSTS, tls=in_tls(certificates["server"])) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url("https"))
+        monkeypatch.setenv("https_proxy", proxy.url("https"))
+        for url in (by_name(origin, "/ok"), secure_url):
+            assert Session(ca_bundle=right).fetch(url).status_code == 200
+            for bundle in (wrong, ""):
+                with pytest.raises(FetchError) as failed:
+                    Session(ca_bundle=bundle).fetch(url)
+                assert failed.value.kind is ErrorKind.TLS_FAILED
+        assert [asked.how for asked in proxy.asked] == ["GET", "CONNECT"]
+    close_this_hub()
+
+
+def in_tls(certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.cert, certificate.key)
+    return context
 
 
 # --- where there is none ---------------------------------------------------------------------------------------------

@@ -52,6 +52,40 @@ def test_build_response_may_be_another(session: requests.Session, origin: Origin
         assert [page.headers.get("x-seen") for page in [*answer.history, answer]] == ["yes", "yes"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_may_be_put_into_what_is_prepared(session: requests.Session, origin: Origin, stream: bool) -> None:
+    prepared = session.prepare_request(requests.Request("POST", origin.url("/echo"), data=b"body"))
+    headers: Any = prepared.headers
+    for value, seen in ((7, "7"), (True, "True"), (b"bytes", "bytes"), (bytearray(b"more"), "more")):
+        headers["X-Put"] = value
+        assert dict(session.send(prepared, stream=stream).json()["headers"])["x-put"] == seen
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "raised"),
+    [
+        ("X-Put", None, TypeError),
+        ("X-Put", 1.5, TypeError),
+        ("X-Put", ["a"], TypeError),
+        ("X-Put", "a\r\nX-More: b", ValueError),
+        ("X-Put", b"a\nb", ValueError),
+        ("X-Put\r\nX-More", "b", ValueError),
+        ("X-P\xfct", "a", UnicodeEncodeError),
+        ("X-Put", "\u2713", UnicodeEncodeError),
+    ],
+)
+def test_headers_that_can_not_be_sent_are_refused_as_requests_does(
+    session: requests.Session, origin: Origin, name: str, value: Any, raised: type[Exception], stream: bool
+) -> None:
+    prepared = session.prepare_request(requests.Request("GET", origin.url("/echo")))
+    prepared.headers[name] = value
+    with pytest.raises(raised) as caught:
+        session.send(prepared, stream=stream)
+    assert type(caught.value) is raised
+    assert origin.counts().total == 0
+
+
 class Signed(CurlAdapter):
     """Adds a header to whatever goes through it."""
 

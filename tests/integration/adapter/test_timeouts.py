@@ -11,7 +11,10 @@ import pytest
 import requests
 import urllib3
 
+from app.errors import FetchError
+from app.fetching import Session
 from app.fetching.curl_errors import TransferError
+from app.hub.per_hub import close_this_hub
 from tests.support.origin import Origin, body_of
 from tests.support.ports import unanswered_port
 from tests.support.processes import HANG_GUARD_S, wait_until
@@ -84,3 +87,14 @@ def test_the_cause_is_what_libcurl_said(curl_session: requests.Session, origin: 
     assert isinstance(raised.value.__cause__, TransferError)
     assert raised.value.request is not None
     assert raised.value.request.url == origin.url("/gate/never")
+
+
+def test_a_fetch_that_is_one_of_several_attempts_tells_the_limit_of_them_all(
+    nothing_around: None, origin: Origin
+) -> None:
+    for url in (origin.url("/gate/never-opened"), origin.url("/redirect-to?url=/gate/never-opened")):
+        with pytest.raises(FetchError, match=r"^no whole answer within 7 s$"):
+            Session().fetch(url, timeout_s=SHORT_S, limit_s=7.0)
+        with pytest.raises(FetchError, match=r"^no whole answer within 0\.1 s$"):
+            Session().fetch(url, timeout_s=SHORT_S)
+    close_this_hub()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import threading
@@ -185,6 +186,26 @@ def test_only_a_definite_no_is_kept(
     resolver.answers["a.example"] = ["192.0.2.9"]
     clock.now_s += 5.0
     assert names.resolve("a.example") == ("192.0.2.9",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_local"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (OSError(errno.ENFILE, "Too many open files in system"), True),
+        (socket.gaierror(socket.EAI_MEMORY, "Memory allocation failure"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), False),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), False),
+        ([], False),
+    ],
+)
+def test_what_is_lacking_here_is_told_from_what_is_said_of_the_name(
+    names: Names, resolver: Resolver, answer: Sequence[str] | OSError, is_local: bool
+) -> None:
+    resolver.answers["a.example"] = answer
+    for _ in range(2):
+        assert failure_of(lambda: names.resolve("a.example")).is_local is is_local
 
 
 def test_a_look_up_that_breaks_its_word_is_a_defect_that_leaves_no_trace(names: Names, resolver: Resolver) -> None:

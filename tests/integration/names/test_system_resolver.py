@@ -130,3 +130,35 @@ with socket.create_server(("203.0.113.7", 0)) as server:
     with running_process(command) as running:
         assert running.wait() == 0, running.stderr
         assert running.stdout.split() == ["203.0.113.7", "203.0.113.7"]
+
+
+def _asked(folder: Path, left: int | None) -> list[str]:
+    """What the system says of three names with so many descriptors left, None for plenty."""
+    script = """
+import os, resource, sys
+from app.fetching.names import system_lookup
+
+if sys.argv[1] != "plenty":
+    lowest = os.dup(0)
+    os.close(lowest)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + int(sys.argv[1]), hard))
+for name in ("good.example", "in-hosts.example", "name.invalid."):
+    try:
+        print(*system_lookup(name))
+    except OSError as error:
+        print(type(error).__name__, error.strerror)
+"""
+    zone = {"good.example": [["192.0.2.1"]]}
+    asked = [sys.executable, "-c", script, "plenty" if left is None else str(left)]
+    with running_process(in_own_network(folder, zone, asked, hosts="192.0.2.2 in-hosts.example\n")) as running:
+        assert running.wait() == 0, running.stderr
+        return running.stdout.splitlines()
+
+
+def test_a_want_of_descriptors_is_not_taken_for_a_name_that_does_not_exist(tmp_path: Path) -> None:
+    lacking = "OSError Too many open files"
+    assert _asked(tmp_path, None) == ["192.0.2.1", "192.0.2.2", "gaierror Name or service not known"]
+    assert _asked(tmp_path, 0) == [lacking, lacking, lacking]
+    # One was enough for this look-up, but perhaps not for one that another thread was at.
+    assert _asked(tmp_path, 1) == ["192.0.2.1", "192.0.2.2", lacking]

@@ -51,6 +51,7 @@ BAD_BODIES: list[tuple[Any, int, str]] = [
     ({"requests": [URL], "options": {"retries": 3}}, 422, "invalid_option"),
     ({"requests": [URL], "options": {"retries": -1}}, 422, "invalid_option"),
     ({"requests": [URL], "options": {"body": "all"}}, 422, "invalid_option"),
+    ({"requests": [URL], "options": {"headers": {"X-A": "1", "x-a": "2"}}}, 422, "invalid_option"),
     (b"x" * (16 * 1024 * 1024 + 1), 413, "body_too_large"),
 ]
 

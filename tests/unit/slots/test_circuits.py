@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.errors import FetchError
 from app.fetching.place import Place
 from app.fetching.slots import SlotStatistics
 from app.model.outcome import ErrorKind
@@ -26,6 +27,19 @@ def test_a_dead_origin_costs_a_few_attempts(clock: FakeClock, fetching: Callable
     assert slots.statistics() == SlotStatistics(origins=1, users=0, in_flight=0, remembered=1, open=1)
     clock.advance(1000.0)
     assert slots.statistics() == NOTHING, "and it is not remembered for ever"
+
+
+def test_no_origin_is_left_alone_for_what_is_lacking_here(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+    slots = make(clock, per_origin=4, breaker=BreakerRules(failures=1))
+    fetches = fetching(slots, clock)
+    names = [str(n) for n in range(20)]
+    fetches.start(*names)
+    lacking = FetchError(ErrorKind.CONNECT_FAILED, "no socket: Too many open files", is_local=True)
+    for name in names:
+        fetches.end(name, what=lambda place: place.failed(lacking))
+    assert fetches.started == names
+    assert not fetches.errors
+    assert slots.statistics() == NOTHING
 
 
 def test_an_origin_that_comes_back_costs_only_time(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
