@@ -17,7 +17,7 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head, is_final, status_of
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
-from app.fetching.transfer import Patience, Transfer
+from app.fetching.transfer import Transfer
 from app.policy.retry import IDEMPOTENT_METHODS
 
 _HIGH_BYTES = 256 * 1024
@@ -84,7 +84,7 @@ class Stream(Transfer):
             if chunks is not None:
                 self._send(iter(chunks))
             while not self._has_head and self.code is None:
-                self._wait_patiently()
+                self.wait(self._read_timeout_s)
         except BaseException:
             self.close()
             raise
@@ -102,7 +102,7 @@ class Stream(Transfer):
             if self._paused:
                 self._resume()
             else:
-                self._wait_patiently()
+                self.wait(self._read_timeout_s)
         piece = self._arrived.popleft()
         self._arrived_bytes -= len(piece)
         if self._paused and self._arrived_bytes <= _HIGH_BYTES // 2:
@@ -189,7 +189,7 @@ class Stream(Transfer):
         still awaited (RFC 9110 section 7.5).
         """
         while not self._hungry and self.code is None and not self._is_refused():
-            self._wait_patiently()
+            self.wait(self._read_timeout_s)
         return self.code is None and not self._is_refused()
 
     def _is_refused(self) -> bool:
@@ -210,16 +210,6 @@ class Stream(Transfer):
         except pycurl.error as error:
             code = error.args[0]
             self.stop(code if isinstance(code, int) else pycurl.E_ABORTED_BY_CALLBACK, str(error.args[-1]))
-
-    def _wait_patiently(self) -> None:
-        if self._read_timeout_s is None:
-            self.wait()
-            return
-        patience = Patience(self, self._hub_curl, self._read_timeout_s)
-        try:
-            self.wait()
-        finally:
-            patience.close()
 
     def _nothing(self) -> TransferError:
         return TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer", in_answer=bool(self.head))

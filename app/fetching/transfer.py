@@ -19,6 +19,7 @@ from greenlet import greenlet
 from app.fetching.curl_errors import NO_HTTP
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
+from app.fetching.read_limit import ReadLimit
 from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
 
@@ -33,10 +34,6 @@ _SUPPRESS_CONNECT_HEADERS = 265
 
 # libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
 _BUFFER_BYTES = 64 * 1024
-
-# A read timeout is found out by looking this often, so it is late by a quarter at most.
-_LOOKS_PER_TIMEOUT = 4
-
 
 _PROTOCOLS = {
     pycurl.CURL_HTTP_VERSION_1_0: "HTTP/1.0",
@@ -133,17 +130,11 @@ class Transfer:
 
         read_timeout_s  longest time without progress once connected
         """
-        hub_curl = self._hub_curl
-        hub_curl.start(self)
+        self._hub_curl.start(self)
         self.code = None
-        patience = None
         try:
-            if read_timeout_s is not None:
-                patience = Patience(self, hub_curl, read_timeout_s)
-            self.wait()
+            self.wait(read_timeout_s)
         finally:
-            if patience is not None:
-                patience.close()
             if self.code is None:
                 self.stop()
 
@@ -168,17 +159,23 @@ class Transfer:
         self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
         self.run(read_timeout_s)
 
-    def wait(self) -> None:
-        """Yield to the hub until `wake`. Raises RuntimeError in the hub itself, which would wait for its own turn."""
+    def wait(self, read_timeout_s: float | None) -> None:
+        """Yield to the hub until `wake`, or until nothing has come for so long, which ends the transfer.
+
+        Raises RuntimeError in the hub itself, which would wait for its own turn.
+        """
         hub = self._hub_curl.hub
         waiter = getcurrent()
         if waiter is hub:
             raise RuntimeError("a callback of the event loop can't wait for an answer; spawn a greenlet")
+        limit = None if read_timeout_s is None else ReadLimit(self, hub.loop, read_timeout_s)
         self._waiter = waiter
         try:
             hub.switch()
         finally:
             self._waiter = None
+            if limit is not None:
+                limit.close()
 
     def wake(self) -> None:
         """In the hub: switch to whoever waits."""
@@ -342,33 +339,3 @@ class Transfer:
             return pycurl.SEEKFUNC_FAIL
         self._position = 0
         return pycurl.SEEKFUNC_OK
-
-
-class Patience:
-    """Ends a transfer that makes no progress for `limit_s`, found out up to a quarter of it late."""
-
-    __slots__ = ("_hub_curl", "_last", "_quiet", "_timer", "_transfer")
-
-    def __init__(self, transfer: Transfer, hub_curl: HubCurl, limit_s: float) -> None:
-        self._transfer = transfer
-        self._last: object = None
-        self._quiet = 0
-        look_every_s = limit_s / _LOOKS_PER_TIMEOUT
-        self._timer = hub_curl.hub.loop.timer(look_every_s, look_every_s)
-        self._timer.start(self._look, update=True)
-
-    def close(self) -> None:
-        """Look no more."""
-        self._timer.stop()
-        self._timer.close()
-
-    def _look(self) -> None:
-        now = self._transfer.progress()
-        if now != self._last:
-            self._last = now
-            self._quiet = 0
-            return
-        self._quiet += 1
-        if self._quiet >= _LOOKS_PER_TIMEOUT:
-            self._transfer.stop(pycurl.E_OPERATION_TIMEDOUT, "Read timed out: nothing came within the read timeout")
-            self._transfer.wake()
