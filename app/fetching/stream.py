@@ -8,7 +8,7 @@ libcurl has sent the last one. The pieces are made in the greenlet that sends, w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pycurl
@@ -34,7 +34,7 @@ class Stream(Transfer):
         "_sent_all", "answer_head",
     )  # fmt: skip
 
-    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
+    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Callable[[Any], int]) -> None:
         super().__init__(hub_curl, profile, open_socket)
         self._arrived: deque[bytes] = deque()
         self._arrived_bytes = 0
@@ -73,7 +73,7 @@ class Stream(Transfer):
             self._set_fresh(True)
             self._start(None)
         if not self._has_head:
-            raise self._error() if self.code else self._nothing()
+            raise self.error(in_answer=False) if self.code else self._nothing()
         self.answer_head = list(final_head(self.head))
 
     def _start(self, chunks: Iterable[bytes] | None) -> None:
@@ -97,7 +97,7 @@ class Stream(Transfer):
         while not self._arrived:
             if self.code is not None:
                 if self.code:
-                    raise self._error()
+                    raise self.error(in_answer=self._has_head)
                 return b""
             if self._paused:
                 self._resume()
@@ -213,7 +213,3 @@ class Stream(Transfer):
 
     def _nothing(self) -> TransferError:
         return TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer", in_answer=bool(self.head))
-
-    def _error(self) -> TransferError:
-        assert self.code is not None
-        return TransferError(self.code, self.why, is_connected=self.is_connected(), in_answer=self._has_head)

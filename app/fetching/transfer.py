@@ -1,39 +1,28 @@
-"""Transfer: one request and its answer over libcurl: one hop. And its easy handle, which serves many, one at a time.
+"""Transfer: one request and its answer over libcurl: one hop. It has a handle, which serves many, one at a time.
 
-The law: a handle is configured once for its profile; from transfer to transfer only what differs is set. Setting
-everything anew would cost more than the request.
+The law: from transfer to transfer only what differs is set. Nothing is sent twice that may have been done: libcurl
+would send a request again when the connection that it reused turns out dead, whatever the method.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from functools import partial
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import certifi
 import pycurl
 from gevent import getcurrent
 from greenlet import greenlet
 
-from app.fetching.curl_errors import NO_HTTP
+from app.fetching.curl_errors import NO_HTTP, TransferError, no_socket
+from app.fetching.handle import NO_CONNECT_LIMIT_MS, new_handle
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
 from app.fetching.read_limit import ReadLimit
 from app.model.timing import Timing
 from app.policy.retry import IDEMPOTENT_METHODS
 
-_HTTP_VERSIONS = {
-    "1.1": pycurl.CURL_HTTP_VERSION_1_1,
-    "2": pycurl.CURL_HTTP_VERSION_2TLS,  # by ALPN; HTTP/1.1 without TLS
-    "3": pycurl.CURL_HTTP_VERSION_3,  # over QUIC, and the others if there is none
-}
-
-# CURLOPT_SUPPRESS_CONNECT_HEADERS(3), without a name in pycurl: a proxy's answer to CONNECT is not the server's.
-_SUPPRESS_CONNECT_HEADERS = 265
-
-# libcurl's own default is 16 KiB: a page in one or two pieces costs fewer calls.
-_BUFFER_BYTES = 64 * 1024
+_log = logging.getLogger("percore.fetching")
 
 _PROTOCOLS = {
     pycurl.CURL_HTTP_VERSION_1_0: "HTTP/1.0",
@@ -48,34 +37,40 @@ class Transfer:
 
     head     lines of the answer's head, as they came; of interim answers and trailers too
     chunks   pieces of the body
-    is_numeric  the URL's host, or the proxy's, is an address, in whatever notation
     code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
-    no_socket  why the last socket that libcurl asked for could not be opened; "" if it could
     """
 
     __slots__ = (
-        "_body", "_connect_timeout_ms", "_headers", "_hub_curl", "_is_fresh", "_may_share", "_position", "_resolve",
-        "_shape", "_timeout_ms", "_waiter", "chunks", "code", "curl", "head", "is_numeric", "message", "no_socket",
+        "_body", "_connect_timeout_s", "_headers", "_hub_curl", "_is_fresh", "_is_numeric", "_may_share", "_no_socket",
+        "_open_socket", "_position", "_resolve", "_shape", "_timeout_s", "_waiter", "chunks", "code", "curl", "head",
+        "message",
     )  # fmt: skip
 
-    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
+    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Callable[[Any], int]) -> None:
+        """open_socket: see CurlDialer.open_socket."""
         self._hub_curl = hub_curl
+        self._open_socket = open_socket
+        self._no_socket = ""  # why the last socket that libcurl asked for could not be opened
         self._waiter: greenlet | None = None
         self._headers: Sequence[bytes] = ()
-        self._resolve = False
-        self._is_fresh = False
-        self._may_share = False
-        self.is_numeric = False
-        self._timeout_ms = self._connect_timeout_ms = 0
+        self._resolve = self._is_fresh = self._may_share = self._is_numeric = False
+        self._timeout_s: float | None = None
+        self._connect_timeout_s: float | None = None
         self._shape: tuple[str, bool] = ("GET", False)
         self._body = b""
         self._position = 0
         self.head: list[bytes] = []
         self.chunks: list[bytes] = []
         self.code: int | None = 0
-        self.message = self.no_socket = ""
-        self.curl = pycurl.Curl()
-        self._configure(profile, open_socket)
+        self.message = ""
+        self.curl = new_handle(profile)
+        setopt = self.curl.setopt
+        setopt(pycurl.HEADERFUNCTION, self.head.append)
+        setopt(pycurl.WRITEFUNCTION, self.chunks.append)
+        setopt(pycurl.READFUNCTION, self._read)
+        setopt(pycurl.SEEKFUNCTION, self._seek)
+        setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
+        setopt(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
 
     def prepare(
         self,
@@ -84,16 +79,19 @@ class Transfer:
         headers: Sequence[bytes],
         *,
         body: bytes | None = None,
-        timeout_ms: int = 0,
-        connect_timeout_ms: int = 0,
+        timeout_s: float | None = None,
+        connect_timeout_s: float | None = None,
         resolve: list[str] | None = None,
+        is_numeric: bool = False,
         may_share: bool = False,
     ) -> None:
-        """Set what this transfer has for its own. Times in milliseconds, 0 is none.
+        """Set what this transfer has for its own.
 
         headers  lines without line ends, in the form of CURLOPT_HTTPHEADER(3). A sequence that is handed in again
                  must not have changed
+        timeout_s, connect_timeout_s  of the whole, and until the request can be sent; None is no limit
         resolve  names' addresses that libcurl does not have yet, in the form of CURLOPT_RESOLVE(3)
+        is_numeric  the URL's host, or the proxy's, is an address, in whatever notation
         may_share  rather wait for a connection that is being made, and may turn out to be shared, than make another
         """
         setopt = self.curl.setopt
@@ -110,19 +108,20 @@ class Transfer:
         is_fresh = not body and method not in IDEMPOTENT_METHODS
         if is_fresh != self._is_fresh:
             self._set_fresh(is_fresh)
-        if timeout_ms != self._timeout_ms:
-            self._timeout_ms = timeout_ms
-            setopt(pycurl.TIMEOUT_MS, timeout_ms)
-        if connect_timeout_ms != self._connect_timeout_ms:
-            self._connect_timeout_ms = connect_timeout_ms
-            # 0 would be libcurl's own 300 s.
-            setopt(pycurl.CONNECTTIMEOUT_MS, connect_timeout_ms or 2**31 - 1)
+        if timeout_s != self._timeout_s:
+            self._timeout_s = timeout_s
+            setopt(pycurl.TIMEOUT_MS, 0 if timeout_s is None else _ms(timeout_s))
+        if connect_timeout_s != self._connect_timeout_s:
+            self._connect_timeout_s = connect_timeout_s
+            limit_ms = NO_CONNECT_LIMIT_MS if connect_timeout_s is None else _ms(connect_timeout_s)
+            setopt(pycurl.CONNECTTIMEOUT_MS, limit_ms)
         if may_share != self._may_share:
             self._may_share = may_share
             setopt(pycurl.PIPEWAIT, may_share)
         if resolve or self._resolve:
             setopt(pycurl.RESOLVE, resolve or [])
             self._resolve = bool(resolve)
+        self._is_numeric = is_numeric
 
     def run(self, read_timeout_s: float | None = None) -> None:
         """Send what was prepared, and wait for the end, good or bad. Yields to the hub. Who is killed or timed out
@@ -150,13 +149,14 @@ class Transfer:
             return is_repeatable and not self.head and not self.curl.getinfo(pycurl.NUM_CONNECTS)
         return self.code == pycurl.E_SEND_ERROR and self.message.startswith("Connection died")
 
-    def run_afresh(self, read_timeout_s: float | None, timeout_ms: int) -> None:
-        """`run` once more what has just ended, on a new connection."""
+    def run_afresh(self, read_timeout_s: float | None) -> None:
+        """`run` once more what has just ended, on a new connection, in the time that is left."""
         self.clear_answer()
         self._position = 0
         self._set_fresh(True)
-        self._timeout_ms = timeout_ms
-        self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        if self._timeout_s is not None:
+            self._timeout_s -= self.curl.getinfo(pycurl.TOTAL_TIME)
+            self.curl.setopt(pycurl.TIMEOUT_MS, _ms(self._timeout_s))
         self.run(read_timeout_s)
 
     def wait(self, read_timeout_s: float | None) -> None:
@@ -189,10 +189,12 @@ class Transfer:
         self.code = code
         self.message = message
 
-    @property
-    def why(self) -> str:
-        """Why it failed: libcurl's words, unless it was refused a socket, of which it knows no reason."""
-        return (self.code == pycurl.E_COULDNT_CONNECT and self.no_socket) or self.message
+    def error(self, *, in_answer: bool) -> TransferError:
+        """Why it failed. in_answer: whether that was after a whole head."""
+        assert self.code is not None
+        # libcurl's words, unless it was refused a socket, of which it knows no reason.
+        why = (self.code == pycurl.E_COULDNT_CONNECT and self._no_socket) or self.message
+        return TransferError(self.code, why, is_connected=self.is_connected(), in_answer=in_answer)
 
     def stop(self, code: int = pycurl.E_ABORTED_BY_CALLBACK, message: str = "stopped") -> None:
         """End a transfer that is under way. Not from a callback of libcurl."""
@@ -246,56 +248,6 @@ class Transfer:
         info = self.curl.getinfo
         return (len(self.head), info(pycurl.SIZE_DOWNLOAD_T), info(pycurl.SIZE_UPLOAD_T))
 
-    def _configure(self, profile: Profile, open_socket: Any) -> None:
-        setopt = self.curl.setopt
-        setopt(pycurl.NOSIGNAL, 1)
-        setopt(pycurl.NOPROGRESS, 1)
-        setopt(pycurl.HEADERFUNCTION, self.head.append)
-        setopt(pycurl.WRITEFUNCTION, self.chunks.append)
-        setopt(pycurl.READFUNCTION, self._read)
-        setopt(pycurl.SEEKFUNCTION, self._seek)
-        setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
-        setopt(pycurl.CONNECTTIMEOUT_MS, 2**31 - 1)
-        # Names are ours (app.fetching.names): libcurl keeps what we tell it, until we tell otherwise. Its own pruning
-        # takes time in proportion to all names, after each transfer.
-        setopt(pycurl.DNS_CACHE_TIMEOUT, -1)
-        setopt(pycurl.RESOLVER_START_FUNCTION, self._on_look_up)
-        if open_socket is not None:
-            setopt(pycurl.OPENSOCKETFUNCTION, partial(open_socket, self))
-        # The URL is sent as it is given; it was made canonical before.
-        setopt(pycurl.PATH_AS_IS, 1)
-        setopt(pycurl.HTTP_VERSION, _HTTP_VERSIONS[profile.http])
-        setopt(pycurl.MAXFILESIZE_LARGE, profile.max_wire_bytes)
-        # Not "unset", with which libcurl would look into the environment.
-        setopt(pycurl.PROXY, profile.proxy)
-        setopt(_SUPPRESS_CONNECT_HEADERS, 1)
-        if profile.proxy:
-            setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
-        self._configure_tls(profile)
-
-    def _configure_tls(self, profile: Profile) -> None:
-        setopt = self.curl.setopt
-        # With a file libcurl keeps the parsed certificates for all transfers of the multi handle.
-        authorities = certifi.where() if profile.verify is True else profile.verify
-        for prefix in ("", "PROXY_"):
-            if not authorities:
-                setopt(getattr(pycurl, f"{prefix}SSL_VERIFYPEER"), 0)
-                setopt(getattr(pycurl, f"{prefix}SSL_VERIFYHOST"), 0)
-            else:
-                # Nothing besides: libcurl may have been built with a place of its own.
-                told, other = ("CAPATH", "CAINFO") if os.path.isdir(authorities) else ("CAINFO", "CAPATH")
-                self.curl.unsetopt(getattr(pycurl, prefix + other))
-                setopt(getattr(pycurl, prefix + told), authorities)
-        # libcurl keeps two sessions of each of the last 25 hosts: of many connections to few hosts, or to many, next to
-        # none is resumed (13 % and 0 % in a trial), and keeping them costs a twentieth of each handshake.
-        setopt(pycurl.SSL_SESSIONID_CACHE, 0)
-        if profile.tls_groups:
-            setopt(pycurl.SSL_EC_CURVES, profile.tls_groups)
-        if profile.cert:
-            certificate, key = (profile.cert, None) if isinstance(profile.cert, str) else profile.cert
-            setopt(pycurl.SSLCERT, certificate)
-            setopt(pycurl.SSLKEY, key or certificate)
-
     def _reshape(self, method: str, has_body: bool) -> None:
         """Another method, or a body where none was."""
         curl = self.curl
@@ -321,7 +273,17 @@ class Transfer:
         """libcurl is about to look a name up by itself, which it never shall, since nobody would vet the answer. It
         says so for addresses too, though it only reads them.
         """
-        return 0 if self.is_numeric else 1
+        return 0 if self._is_numeric else 1
+
+    def _on_open_socket(self, purpose: int, address: Any) -> int:
+        """libcurl wants a socket. Must not switch."""
+        self._no_socket = ""
+        try:
+            return self._open_socket(address)
+        except OSError as error:
+            self._no_socket = no_socket(error)
+            _log.error(self._no_socket)
+            return pycurl.SOCKET_BAD
 
     def _read(self, size_bytes: int) -> bytes:
         """libcurl wants more of the body. Must not switch."""
@@ -339,3 +301,8 @@ class Transfer:
             return pycurl.SEEKFUNC_FAIL
         self._position = 0
         return pycurl.SEEKFUNC_OK
+
+
+def _ms(limit_s: float) -> int:
+    """For libcurl, to which 0 is no limit at all."""
+    return max(1, int(limit_s * 1000))
