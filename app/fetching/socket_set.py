@@ -44,53 +44,51 @@ class SocketSet:
         self._loop = loop
         self._on_ready = on_ready
         self._epoll = _epoll()
-        # Mutable state: socket -> what it is watched for; those that libcurl waits for, and those that rest.
-        self._masks: dict[int, int] = {}
-        self._resting: dict[int, int] = {}
+        # Mutable state.
+        self._masks: dict[int, int] = {}  # socket in the set -> what the kernel watches it for
+        self._awaited: set[int] = set()  # those of them that libcurl waits for; the others rest
         self._keeps_loop = False
         self._watcher: Any = None
         self._watch()
 
     def __len__(self) -> int:
         """Sockets that libcurl waits for."""
-        return len(self._masks)
+        return len(self._awaited)
 
     def wait_for(self, descriptor: int, event: int) -> None:
         """libcurl waits for another event (POLL_IN and so on), or for none. Raises OSError."""
-        mask = _MASKS.get(event, 0)
+        mask = _MASKS.get(event)
+        if mask is None:
+            self._awaited.discard(descriptor)
+            return
+        self._awaited.add(descriptor)
         before = self._masks.get(descriptor)
-        if mask == before:
+        if before == mask:
             return
-        if not mask:
-            if before is not None:
-                del self._masks[descriptor]
-                self._resting[descriptor] = before
-            return
-        if before is None:
-            before = self._resting.pop(descriptor, None)
         self._masks[descriptor] = mask
         if before is None:
             self._epoll.register(descriptor, mask)
-        elif before != mask:
+        else:
             self._epoll.modify(descriptor, mask)
 
     def opened(self, descriptor: int) -> None:
         """A socket has just been opened. What had its number before is closed, and out of the kernel's set."""
-        self._resting.pop(descriptor, None)
+        self._masks.pop(descriptor, None)
+        self._awaited.discard(descriptor)
 
     def forget(self, descriptor: int) -> None:
         """Take a socket out, whatever is known of it."""
         self._masks.pop(descriptor, None)
-        self._resting.pop(descriptor, None)
+        self._awaited.discard(descriptor)
         with suppress(OSError):
             self._epoll.unregister(descriptor)
 
     def ready(self) -> list[tuple[int, int]]:
         """Sockets that libcurl waits for and that are ready, and for what (CSELECT_IN and so on)."""
-        masks = self._masks
+        awaited = self._awaited
         found = []
         for descriptor, events in self._epoll.poll(0, _EVENTS_AT_ONCE):
-            if descriptor in masks:
+            if descriptor in awaited:
                 found.append((descriptor, _ACTIONS[events & 31]))
             else:
                 self._take_out(descriptor)
@@ -106,7 +104,7 @@ class SocketSet:
         self._watcher.stop()
         self._watcher.close()
         self._masks.clear()
-        self._resting.clear()
+        self._awaited.clear()
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -117,7 +115,7 @@ class SocketSet:
         self._watcher.start(self._on_ready)
 
     def _take_out(self, descriptor: int) -> None:
-        self._resting.pop(descriptor, None)
+        self._masks.pop(descriptor, None)
         try:
             self._epoll.unregister(descriptor)
         except OSError:
@@ -130,7 +128,7 @@ class SocketSet:
         self._watcher.close()
         self._epoll.close()
         self._epoll = _epoll()
-        self._resting.clear()
+        self._masks = {descriptor: self._masks[descriptor] for descriptor in self._awaited}
         for descriptor, mask in self._masks.items():
             self._epoll.register(descriptor, mask)
         self._watch()
