@@ -22,7 +22,7 @@ from app.fetching.hub_curl import HubCurl, HubCurlStatistics
 from app.fetching.idle_handles import IdleHandles
 from app.fetching.names import NameStatistics
 from app.fetching.profile import Profile
-from app.fetching.shared_connections import SharedConnections
+from app.fetching.shared_connections import HTTP_1, SharedConnections
 from app.fetching.stream import Stream
 from app.hub.per_hub import of_this_hub
 from app.policy.addresses import AddressPolicy
@@ -124,6 +124,8 @@ class CurlTransport:
         chunks = transfer.chunks
         timing = transfer.timing(name_s)
         self._protocols[timing.protocol] += 1
+        if transfer.opened and timing.protocol in HTTP_1:
+            transfer.expect_silence()
         answer = Answer(list(head), chunks[0] if len(chunks) == 1 else b"".join(chunks), error, timing)
         if self._notes_addresses and not profile.proxy:
             answer.address = transfer.address() or None
@@ -168,6 +170,8 @@ class CurlTransport:
             telling.arrived()
         protocol = stream.protocol()
         self._protocols[protocol] += 1
+        if protocol in HTTP_1:
+            stream.expect_silence()
         self._shared.learn(url, host, port, protocol)
         return stream
 

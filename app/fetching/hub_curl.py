@@ -45,6 +45,10 @@ class Transferred(Protocol):
 
     curl: pycurl.Curl
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether libcurl was told to wait with its answer."""
+
     def ended(self, code: int, message: str) -> None:
         """libcurl is done with the handle, which may be used again: 0 or a CURLcode, and its words. Must not switch."""
 
@@ -83,7 +87,7 @@ class HubCurl:
         try:
             self._multi = _new_multi()
             # They keep the loop alive only while there are transfers: gevent.wait() shall end.
-            self._sockets = SocketSet(self._loop, self._turn)
+            self._sockets = SocketSet(self._loop, self._turn, self._is_held_up)
         except OSError as error:
             raise TransferError(pycurl.E_COULDNT_CONNECT, no_socket(error), is_connected=False) from error
         self._alarm = Alarm(self._loop, self._turn_at_once)
@@ -215,6 +219,10 @@ class HubCurl:
         """A socket was opened for libcurl. For callbacks."""
         self._sockets.opened(descriptor)
 
+    def expect_silence(self, descriptor: int) -> None:
+        """Nothing may come on that socket between an answer and the next request: it speaks HTTP/1."""
+        self._sockets.expect_silence(descriptor)
+
     @property
     def in_flight(self) -> int:
         """Transfers that libcurl is at."""
@@ -224,6 +232,9 @@ class HubCurl:
     def is_of_this_thread(self) -> bool:
         """Whether this is the thread of its hub."""
         return _thread_id() == self._thread_id
+
+    def _is_held_up(self) -> bool:
+        return any(transfer.is_paused for transfer in self._active.values())
 
     def _end_all(self, why: str) -> None:
         for transfer in list(self._active.values()):
@@ -315,6 +326,8 @@ class HubCurl:
                     break
                 self._turn_wanted = False
                 self._is_inside = self._has_unread = True
+                # Transfers begin by time, and take connections that rest.
+                self._sockets.check_resting()
                 act(pycurl.SOCKET_TIMEOUT, 0)
                 self._is_inside = False
                 self._collect()

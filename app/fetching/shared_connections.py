@@ -8,6 +8,9 @@ connected.
 
 from __future__ import annotations
 
+HTTP_1 = frozenset({"HTTP/1.0", "HTTP/1.1"})
+"""Protocols whose connections carry one exchange at a time."""
+
 _MAX_HOSTS = 10_000
 
 
@@ -25,7 +28,7 @@ class SharedConnections:
         """The host has answered by that protocol: "HTTP/1.1" and so on."""
         if not url.startswith("https:"):
             return
-        if protocol not in ("HTTP/1.0", "HTTP/1.1"):
+        if protocol not in HTTP_1:
             self._singles.discard((host, port))
             return
         if len(self._singles) >= _MAX_HOSTS:

@@ -110,6 +110,10 @@ class Stream(Transfer):
         return piece
 
     @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    @property
     def is_whole(self) -> bool:
         """Whether everything has come, read or not."""
         return self.code == 0

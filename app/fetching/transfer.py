@@ -37,13 +37,14 @@ class Transfer:
 
     head     lines of the answer's head, as they came; of interim answers and trailers too
     chunks   pieces of the body
+    opened   sockets that were opened for the transfer
     code     None while under way, 0 after success, else a CURLcode; `message` is libcurl's
     """
 
     __slots__ = (
         "_body", "_connect_timeout_s", "_headers", "_hub_curl", "_is_fresh", "_is_numeric", "_may_share", "_no_socket",
         "_open_socket", "_position", "_resolve", "_shape", "_timeout_s", "_waiter", "chunks", "code", "curl", "head",
-        "message",
+        "message", "opened",
     )  # fmt: skip
 
     def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Callable[[Any], int]) -> None:
@@ -61,6 +62,7 @@ class Transfer:
         self._position = 0
         self.head: list[bytes] = []
         self.chunks: list[bytes] = []
+        self.opened: list[int] = []
         self.code: int | None = 0
         self.message = ""
         self.curl = new_handle(profile)
@@ -141,13 +143,15 @@ class Transfer:
         """Whether it ended for what a reused connection had been through, and may be repeated on a new one.
 
         Either one after the other was dead, and libcurl, which takes the next idle one and not a new one, gave up
-        (CONN_MAX_RETRIES): only what may be repeated ends so. Or what came first is no HTTP, as when an earlier answer
-        had more behind it than it may have.
+        (CONN_MAX_RETRIES). Or what came first is no HTTP, as when an earlier answer had more behind it than it may
+        have.
         """
-        if self.code in NO_HTTP:
-            is_repeatable = self._shape[0] in IDEMPOTENT_METHODS
-            return is_repeatable and not self.head and not self.curl.getinfo(pycurl.NUM_CONNECTS)
-        return self.code == pycurl.E_SEND_ERROR and self.message.startswith("Connection died")
+        if self.code not in NO_HTTP and self.code != pycurl.E_SEND_ERROR:
+            return False
+        if self.message.startswith("Connection died"):
+            return True  # only what may be repeated ends so
+        is_repeatable = self._shape[0] in IDEMPOTENT_METHODS
+        return is_repeatable and not self.head and not self.curl.getinfo(pycurl.NUM_CONNECTS)
 
     def run_afresh(self, read_timeout_s: float | None) -> None:
         """`run` once more what has just ended, on a new connection, in the time that is left."""
@@ -184,6 +188,11 @@ class Transfer:
             self._waiter = None
             waiter.switch()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether libcurl was told to wait with the answer."""
+        return False
+
     def ended(self, code: int, message: str) -> None:
         """It is over. Must not switch."""
         self.code = code
@@ -206,6 +215,7 @@ class Transfer:
         """Forget the last answer, so that an idle handle holds no memory."""
         self.head.clear()
         self.chunks.clear()
+        self.opened.clear()
         self._body = b""
 
     def clear_answer(self) -> None:
@@ -230,6 +240,11 @@ class Transfer:
     def protocol(self) -> str:
         """Of the answer, "HTTP/1.1" and so on; of the transfer under way or ended."""
         return _PROTOCOLS.get(self.curl.getinfo(pycurl.INFO_HTTP_VERSION), "")
+
+    def expect_silence(self) -> None:
+        """If a connection was made for it, that speaks HTTP/1: nothing may come before the next request."""
+        for descriptor in self.opened:
+            self._hub_curl.expect_silence(descriptor)
 
     def address(self) -> str:
         """What it was sent to, without brackets: the origin's, or the proxy's; "" if there was no connection. Of the
@@ -279,7 +294,9 @@ class Transfer:
         """libcurl wants a socket. Must not switch."""
         self._no_socket = ""
         try:
-            return self._open_socket(address)
+            descriptor = self._open_socket(address)
+            self.opened.append(descriptor)
+            return descriptor
         except OSError as error:
             self._no_socket = no_socket(error)
             _log.error(self._no_socket)

@@ -18,7 +18,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,12 +31,12 @@ Ending = Literal["close", "keep", "hold", "reset"]
 class Script:
     """What is sent for one request.
 
-    pieces   each in a send of its own
+    pieces   each in a send of its own; of one that makes them while they are sent, for one request
     ending   "close" (FIN), "keep" the connection for the next request, "hold" it until the client leaves, "reset" (RST)
     greets   sent without waiting for a request (for a port that is no HTTP)
     """
 
-    pieces: tuple[bytes, ...]
+    pieces: Iterable[bytes]
     ending: Ending = "close"
     greets: bool = False
 
