@@ -19,7 +19,7 @@ from app.engine.stage_errors import text_of_error
 from app.engine.stage_runner import StageRunner
 from app.errors import Draining, FetchError, InvalidRequest, OutputError, StageTimeout
 from app.fetching.page import Page
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
@@ -191,7 +191,7 @@ class Pipeline:
                 draft.attempts += 1
                 now_s = self._now_s()
 
-    def _may_try_again(self, attempt: Attempt, ends_s: float, place: Place) -> bool:
+    def _may_try_again(self, attempt: Attempt, ends_s: float, place: Permit) -> bool:
         """Whether another attempt may begin, the pause before it having been waited for."""
         remaining_s = ends_s - self._now_s()
         chance = self._clock.chance()

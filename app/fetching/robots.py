@@ -17,7 +17,7 @@ import msgspec
 from gevent.event import AsyncResult
 
 from app.errors import FetchError
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.hub.clock import Clock
@@ -153,7 +153,7 @@ class Robots:
         except FetchError as error:
             return rules_of_failure(error.kind, str(error))
 
-    def _try(self, request: Request, place: Place) -> RobotsRules:
+    def _try(self, request: Request, place: Permit) -> RobotsRules:
         """Try until an answer stands."""
         clock = self._clock
         deadline = Deadline(clock.monotonic_s(), self._timeout_s)

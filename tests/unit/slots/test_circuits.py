@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.slots import SlotStatistics
 from app.model.outcome import ErrorKind
 from app.policy.breaker import PATIENT_PROBES, BreakerRules
@@ -57,12 +57,12 @@ def test_a_probe_that_is_killed_makes_room_for_another(clock: FakeClock, fetchin
     assert fetches.started == ["1", "2", "3"]
 
 
-def failing_and_pausing(went_on: list[bool]) -> Callable[[Place], None]:
+def failing_and_pausing(went_on: list[bool]) -> Callable[[Permit], None]:
     """What a fetch does that fails once and then pauses for long; it notes whether it may go on."""
 
-    def retry(place: Place) -> None:
-        place.failed(REFUSED)
-        went_on.append(place.pause(1000.0, 2000.0))
+    def retry(permit: Permit) -> None:
+        permit.failed(REFUSED)
+        went_on.append(permit.pause(1000.0, 2000.0))
 
     return retry
 
