@@ -355,24 +355,18 @@ def test_a_note_stands_only_while_the_stage_runs_here(runner: StageRunner, place
 
 
 def test_who_is_in_line_for_the_core_is_not_noted(runner: StageRunner, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    first, second = Noted(), Noted()
-    page = make_page(str(gate))
-    stage = in_place(placed.waits_for_file, "worker", preempt=False)
-
-    def in_line() -> None:
-        # In the one slice of the first, which can't be ended.
+    gate, overseer = tmp_path / "gate", Noted()
+    computing = gevent.spawn(run, runner, in_place(placed.waits_for_file, "worker"), make_page(str(gate)))
+    try:
+        hub_until(lambda: runner.scheduler_statistics().waiting == 1, "its slice was ended, and it is in line")
+        # Both begin before the hub polls, and so before the next turn of the core.
+        other = gevent.spawn(run, runner, in_place(placed.about, "worker"), None, overseer)
+        looking = gevent.spawn(lambda: (runner.scheduler_statistics().waiting, overseer.begun[:]))
+        assert looking.get() == (2, [])
+    finally:
         gate.touch()
-
-    one = gevent.spawn(run, runner, stage, page, first)
-    other = gevent.spawn(run, runner, in_place(placed.about, "worker"), page, second)
-    threading.Timer(0.01, in_line).start()
-    seen: list[bool] = []
-    original = first.ends
-    first.ends = lambda note: (seen.append(bool(second.begun)), original(note))[1]  # type: ignore[method-assign]
-    gevent.joinall([one, other], raise_error=True)
-    assert seen == [False]
-    assert second.begun == [(7, "about")]
+    gevent.joinall([computing, other], raise_error=True)
+    assert overseer.begun == [(7, "about")]
 
 
 def test_uses_tell_of_all_runs_and_which_came_to_a_value(tmp_path: Path) -> None:
