@@ -121,9 +121,9 @@ class SocketSet:
         has_changed = True
         while has_changed:
             has_changed = False
-            for descriptor, events in self._epoll.poll(0, len(self._masks) + 1):
-                if descriptor not in self._awaited:
-                    has_changed |= self._hear(descriptor, events)
+            told = dict(self._epoll.poll(0, len(self._masks) + 1))
+            for descriptor in told.keys() - self._awaited:
+                has_changed |= self._hear(descriptor, told[descriptor])
 
     def keep_loop(self, keep: bool) -> None:
         """Whether the loop goes on for the sake of these sockets."""
