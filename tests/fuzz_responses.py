@@ -29,10 +29,10 @@ import requests
 
 from app.errors import FetchError
 from app.fetching import CurlAdapter, Session
-from app.fetching.names import Names
 from app.hub.per_hub import close_this_hub
 from app.model.outcome import ErrorKind
 from app.policy.addresses import AddressPolicy
+from tests.support.curl_on_hub import use_names
 from tests.support.raw_origin import RawOrigin, Script, running_raw_origin
 
 _HANG_S = 30.0
@@ -176,8 +176,7 @@ class Fuzzer:
         self._session = Session(policy=policy, max_body_bytes=_MAX_BODY_BYTES, max_redirects=3)
         assert self._session._curl is not None
         transport = self._session._curl.transport()
-        transport._names.close()
-        transport._names = Names(look_up=_no_name)
+        use_names(transport, _no_name)
         self._transport = transport
         self._stock = requests.Session()
         self._stock.trust_env = False

@@ -67,10 +67,10 @@ class Beside:
                 self.is_left = True
                 raise Interrupted("left where it was")
             self._progress.update(self._tally, self._phase.state)
-            patience_s = self._progress.every_s
+            wait_s = self._progress.every_s
             if leave_at_s is not None:
-                patience_s = min(patience_s, leave_at_s - now_s)
-            select.select([self._signals], [], [], patience_s)
+                wait_s = min(wait_s, leave_at_s - now_s)
+            select.select([self._signals], [], [], wait_s)
             self._signals.clear()
         if errors:
             raise errors[0]

@@ -77,7 +77,7 @@ class Stopping:
         if self._kill_at_s is not None:
             self._kill_at_s += seconds
 
-    def patience_s(self, most_s: float) -> float:
+    def wait_s(self, most_s: float) -> float:
         """How long whoever calls `obey` may wait for something to happen."""
         if self._kill_at_s is None:
             return most_s

@@ -105,7 +105,7 @@ class Supervisor:
         records can't be stored any more. No child is left behind in any case.
         """
         signals = self._signals
-        patience_s = min(self._progress.every_s, _LOOK_EVERY_S)
+        wait_s = min(self._progress.every_s, _LOOK_EVERY_S)
         with self._selector:
             self._selector.register(signals, selectors.EVENT_READ, signals.clear)
             self._selector.register(self._feed, selectors.EVENT_READ, self._feed.clear)
@@ -113,7 +113,7 @@ class Supervisor:
                 for _ in range(self._workers):
                     self._spawn()
                 while self._children:
-                    for key, _ in self._selector.select(self._stopping.patience_s(patience_s)):
+                    for key, _ in self._selector.select(self._stopping.wait_s(wait_s)):
                         key.data()
                     if signals.wants_pause:
                         self._stopping.paused(suspend(signals, self._progress, self._children))

@@ -29,7 +29,7 @@ from greenlet import getcurrent, greenlet
 
 from app.cpu.clock import Clock
 from app.cpu.run import Run
-from app.cpu.safe_points import NO_PLACE_TO_RAISE, SafePoints, watch_collector
+from app.cpu.safe_points import NEVER_RAISE_AT, SafePoints, watch_collector
 from app.cpu.slice_timer import OnTick, Timer
 
 _RETRY_S = 0.0001
@@ -52,7 +52,7 @@ _PROMPT_S = 0.0002
 _PROMPT_CALLS = 8
 
 # Over budget where an exception does some harm: after so much more CPU time StageTimeout is raised there.
-_PATIENCE_S = 1.0
+_GRACE_S = 1.0
 
 
 class Core(Protocol):
@@ -95,8 +95,8 @@ class Preemption:
         # Mutable: changed by the handler, and between two slices.
         self._tick_s = 0.0  # when the timer will tick; in the past when it has
         self._retry_s = _RETRY_S
-        self._asked: tuple[int, int] | None = None  # where the handler asked to be called again
-        self._asked_s = 0.0  # and when
+        self._recalled_at: tuple[int, int] | None = None  # where the handler asked to be called again
+        self._recalled_s = 0.0  # and when
         self._answers = 0  # that came from there
         self._owes_scan = False
         self.forced = 0
@@ -109,7 +109,7 @@ class Preemption:
 
     def began(self, slice_ends_s: float, now_s: float) -> None:
         """A run has got the core, until that time."""
-        self._asked = None
+        self._recalled_at = None
         self._retry_s = _RETRY_S
         # A tick that comes earlier sets the timer again: setting it costs as much as beginning and ending a run does.
         if not now_s < self._tick_s <= slice_ends_s or not self._timer.is_heard:
@@ -159,9 +159,9 @@ class Preemption:
         elif run.holds:
             self._stay(run, now_s, "no_preempt", self._safe_points.hazard(frame))
         elif frame is None or not (_is_between_instructions(frame) or self._is_polled(frame, now_s)):
-            self._ask(run, frame, now_s)
-        elif self._asked is not None and _place(frame.f_back) == self._asked:
-            # On top of where we asked, so in a handler that was due after us.
+            self._recall(run, frame, now_s)
+        elif self._recalled_at is not None and _position(frame.f_back) == self._recalled_at:
+            # On top of where we were to be called again, so in a handler that was due after us.
             self._stay(run, now_s, "signal", "signal")
         elif hazard := self._safe_points.hazard(frame):
             self._stay(run, now_s, hazard, hazard)
@@ -170,10 +170,10 @@ class Preemption:
             self._owes_scan = True
             self._core.next_slice(run)
 
-    def _ask(self, run: Run, frame: FrameType | None, now_s: float) -> None:
+    def _recall(self, run: Run, frame: FrameType | None, now_s: float) -> None:
         """A C function may be under way: be called again as soon as the interpreter looks for signals once more."""
-        is_late = self._asked is not None and now_s - self._asked_s >= _PROMPT_S
-        self._asked, self._asked_s = _place(frame), now_s
+        is_late = self._recalled_at is not None and now_s - self._recalled_s >= _PROMPT_S
+        self._recalled_at, self._recalled_s = _position(frame), now_s
         if is_late and self._is_over(run, hazard := self._safe_points.hazard(frame)):
             self._stay(run, now_s, "c function", hazard)
         else:
@@ -181,8 +181,8 @@ class Preemption:
 
     def _is_polled(self, frame: FrameType, now_s: float) -> bool:
         """Whether it is by now clear that a C function looks for signals all the time."""
-        is_prompt = now_s - self._asked_s < _PROMPT_S
-        self._answers = self._answers + 1 if is_prompt and _place(frame) == self._asked else 0
+        is_prompt = now_s - self._recalled_s < _PROMPT_S
+        self._answers = self._answers + 1 if is_prompt and _position(frame) == self._recalled_at else 0
         return self._answers >= _PROMPT_CALLS
 
     def _is_of(self, run: Run, me: greenlet) -> bool:
@@ -198,7 +198,7 @@ class Preemption:
     def _stay(self, run: Run, now_s: float, reason: str, hazard: str | None) -> None:
         """The slice can't be ended here: try again soon."""
         self.postponed[reason] += 1
-        self._asked = None
+        self._recalled_at = None
         self._tick_at(now_s + self._retry_s, now_s)
         self._retry_s = min(self._retry_s * 2, self._longest_retry_s)
         if self._is_over(run, hazard):
@@ -208,10 +208,10 @@ class Preemption:
         """Whether StageTimeout is to be raised here. Where that could leave something half done, as an import or what
         is in `no_preempt()`, it is better to get out of there first: that has a while.
         """
-        if run.cpu_budget_s is None or hazard in NO_PLACE_TO_RAISE:
+        if run.cpu_budget_s is None or hazard in NEVER_RAISE_AT:
             return False
-        is_patient = hazard is not None or run.holds > run.base_holds
-        return self._used_s(run) > run.cpu_budget_s + (_PATIENCE_S if is_patient else 0)
+        has_grace = hazard is not None or run.holds > run.base_holds
+        return self._used_s(run) > run.cpu_budget_s + (_GRACE_S if has_grace else 0)
 
     def _used_s(self, run: Run) -> float:
         return run.used_s + self._cpu_s() - run.cpu_began_s
@@ -224,6 +224,6 @@ def _is_between_instructions(frame: FrameType) -> bool:
     return bool(_AFTER_COMPARE) and codes[at] == _COMPARE and codes[at + _AFTER_COMPARE] in _JUMPS
 
 
-def _place(frame: FrameType | None) -> tuple[int, int]:
+def _position(frame: FrameType | None) -> tuple[int, int]:
     """Where a stack's top is. Keeps no reference: what lives in the frame shall die when it would have died."""
     return (id(frame), frame.f_lasti) if frame is not None else (0, 0)

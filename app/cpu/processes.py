@@ -61,7 +61,7 @@ class ProcessStatistics(msgspec.Struct, frozen=True):
     recycled: int
 
 
-class _Asked:
+class _Claim:
     """One greenlet in line. `verdict`: its child, or why it gets none."""
 
     __slots__ = ("verdict", "waiter")
@@ -116,7 +116,7 @@ class Processes:
         # Mutable state, changed in this hub's thread only, and never across a switch.
         self._children: set[IsolatedChild] = set()  # not ended; those that leave too
         self._idle: list[IsolatedChild] = []  # the one that was free last comes last
-        self._line: dict[_Asked, None] = {}  # in order of arrival
+        self._line: dict[_Claim, None] = {}  # in order of arrival
         self._deaths = 0  # in a row, before any answer
         self._not_before_s = 0.0
         self._cancel_timer: Cancel | None = None
@@ -198,8 +198,8 @@ class Processes:
     def _forget_all(self, reason: str) -> None:
         self._children.clear()
         self._idle.clear()
-        for asked in list(self._line):
-            self._end(asked, Draining(reason))
+        for claim in list(self._line):
+            self._end(claim, Draining(reason))
 
     @property
     def _usable(self) -> int:
@@ -211,23 +211,23 @@ class Processes:
             child = self._idle.pop()
             if child.state is State.IDLE:
                 return child
-        asked = _Asked()
-        self._line[asked] = None
+        claim = _Claim()
+        self._line[claim] = None
         self._start_some()
         try:
-            if asked.verdict is None:
-                asked.waiter.get()
+            if claim.verdict is None:
+                claim.waiter.get()
         except BaseException:
-            self._line.pop(asked, None)
-            if isinstance(asked.verdict, IsolatedChild):
-                self._offer(asked.verdict)
+            self._line.pop(claim, None)
+            if isinstance(claim.verdict, IsolatedChild):
+                self._offer(claim.verdict)
             raise
-        assert asked.verdict is not None, "nothing else wakes it"
-        if isinstance(asked.verdict, Exception):
-            raise asked.verdict
-        if asked.verdict.state is not State.IDLE:  # it died on the way
+        assert claim.verdict is not None, "nothing else wakes it"
+        if isinstance(claim.verdict, Exception):
+            raise claim.verdict
+        if claim.verdict.state is not State.IDLE:  # it died on the way
             return self._a_free_child()
-        return asked.verdict
+        return claim.verdict
 
     def _take_back(self, child: IsolatedChild) -> None:
         """After a task."""
@@ -255,11 +255,11 @@ class Processes:
         else:
             self._idle.append(child)
 
-    def _end(self, asked: _Asked, verdict: IsolatedChild | Exception) -> None:
+    def _end(self, claim: _Claim, verdict: IsolatedChild | Exception) -> None:
         """End one's wait."""
-        del self._line[asked]
-        asked.verdict = verdict
-        self._hub.loop.run_callback(asked.waiter.switch, None)
+        del self._line[claim]
+        claim.verdict = verdict
+        self._hub.loop.run_callback(claim.waiter.switch, None)
 
     def _start_some(self) -> None:
         """Start children for who is in line, as far as there may be any. Never switches."""

@@ -71,12 +71,12 @@ class Run:
     began_s          when it got the core, or began to wait, on the same clock; cpu_began_s on the CPU's
     whole_slices     slices that ended because they were used up; turns: of these, in a row
     may_wait_s       seconds that it may still wait, in all, for anything but the core; None for no limit
-    patience         the timer of the wait that it is in
+    wait_timer       the timer of the wait that it is in
     thrown           types of what others have thrown into its greenlet: a kill, a time-out
     """
 
     # What most runs never change: an instance has only what is its own.
-    patience: Any = None
+    wait_timer: Any = None
     whole_slices = turns = 0
     state = State.OUTSIDE
     used_s = slice_ends_s = began_s = cpu_began_s = 0.0

@@ -110,7 +110,7 @@ _BY_FILE = {
 }
 
 # Where an exception would be swallowed (by the collector, by whoever dropped the reference), or do harm.
-NO_PLACE_TO_RAISE = frozenset({"gc", "finalizer", "percore"})
+NEVER_RAISE_AT = frozenset({"gc", "finalizer", "percore"})
 
 _SAFE, _STREAM = "", "stream?"
 

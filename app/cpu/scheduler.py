@@ -211,7 +211,7 @@ class Scheduler:
             self._queue.discard(run)
         elif run.state is State.WAITING:
             self._asleep -= 1
-            self._end_patience(run)
+            self._stop_wait_timer(run)
         run.state = State.OUTSIDE
         run.detach()
         self._runs += 1
@@ -320,27 +320,27 @@ class Scheduler:
         self._asleep += 1
         if run.may_wait_s is not None:
             run.began_s = self.now_s()
-            run.patience = self._loop.timer(max(0.0, run.may_wait_s))
-            run.patience.start(self._lose_patience, run, update=True)
+            run.wait_timer = self._loop.timer(max(0.0, run.may_wait_s))
+            run.wait_timer.start(self._end_at_wait_limit, run, update=True)
 
     def is_woken(self, run: Run) -> None:
         if self.current is not None:
             self.has_left(self.current)
         self._asleep -= 1
-        self._end_patience(run)
+        self._stop_wait_timer(run)
         self._begin(run, self._left_s())
 
-    def _end_patience(self, run: Run) -> None:
-        if run.patience is not None:
-            run.patience.stop()
-            run.patience.close()
-            run.patience = None
+    def _stop_wait_timer(self, run: Run) -> None:
+        if run.wait_timer is not None:
+            run.wait_timer.stop()
+            run.wait_timer.close()
+            run.wait_timer = None
             if run.may_wait_s is not None:
                 run.may_wait_s -= self.now_s() - run.began_s
 
-    def _lose_patience(self, run: Run) -> None:
+    def _end_at_wait_limit(self, run: Run) -> None:
         """In the hub."""
-        self._end_patience(run)
+        self._stop_wait_timer(run)
         run.may_wait_s = min(0.0, run.may_wait_s or 0.0)
         run.greenlet.throw(run.lateness())
 

@@ -1,6 +1,6 @@
 """Cached pipeline: the pipeline with an HTTP cache before each hop.
 
-The law: what the cache answers costs its origin nothing: no place, no delay, no attempt, and nothing that its circuit
+The law: what the cache answers costs its origin nothing: no permit, no delay, no attempt, and nothing that its circuit
 or its limits are told. Leave by robots.txt is asked for all the same: that decides what is in a record. An answer of
 304 is an attempt like any other.
 """

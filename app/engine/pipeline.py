@@ -19,7 +19,7 @@ from app.engine.stage_errors import text_of_error
 from app.engine.stage_runner import StageRunner
 from app.errors import Draining, FetchError, InvalidRequest, OutputError, StageTimeout
 from app.fetching.page import Page
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.robots import Robots
 from app.fetching.session import Session
 from app.fetching.slots import Slots
@@ -155,9 +155,9 @@ class Pipeline:
         """
         crawl_delay_s = self._robots.admit(request.url, origin) if self._obeys_robots else 0.0
         # The slot is kept while an attempt is waited for: an origin in trouble is not sent others meanwhile. It is
-        # given back between hops: who waits for a place must hold none.
-        with self._slots.hold(origin, crawl_delay_s) as place:
-            now_s = place.entered_s
+        # given back between hops: who waits for a permit must hold none.
+        with self._slots.hold(origin, crawl_delay_s) as permit:
+            now_s = permit.entered_s
             began_s = draft.began_s
             is_first_hop = began_s is None
             if began_s is None:
@@ -171,18 +171,18 @@ class Pipeline:
                     page = self._session.fetch_hop(request, timeout_s=ends_s - now_s, limit_s=limit_s)
                 except FetchError as error:
                     failure = error
-                    place.failed(error)
+                    permit.failed(error)
                     attempt = Attempt(draft.attempts, request.method, error.kind)
                 else:
                     page.began_s = wall_s
                     status = page.status_code
                     if status < 400:
-                        place.answered(status)
+                        permit.answered(status)
                         return page
                     retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), self._clock.wall_s())
-                    place.answered(status, retry_after_s)
+                    permit.answered(status, retry_after_s)
                     attempt = Attempt(draft.attempts, request.method, ErrorKind.HTTP_STATUS, status, retry_after_s)
-                if not self._may_try_again(attempt, ends_s, place):
+                if not self._may_try_again(attempt, ends_s, permit):
                     if failure is not None:
                         if failure.kind is ErrorKind.ADDRESS_DENIED and is_first_hop and draft.attempts == 1:
                             draft.attempts = 0  # nothing was sent
@@ -191,12 +191,12 @@ class Pipeline:
                 draft.attempts += 1
                 now_s = self._now_s()
 
-    def _may_try_again(self, attempt: Attempt, ends_s: float, place: Place) -> bool:
+    def _may_try_again(self, attempt: Attempt, ends_s: float, permit: Permit) -> bool:
         """Whether another attempt may begin, the pause before it having been waited for."""
         remaining_s = ends_s - self._now_s()
         chance = self._clock.chance()
         wait_s = pause_s(attempt, retries=self._options.retries, remaining_s=remaining_s, chance=chance)
-        if wait_s is None or not place.pause(wait_s, remaining_s):
+        if wait_s is None or not permit.pause(wait_s, remaining_s):
             return False
         # A pause can be longer than asked for, when something holds the hub: then too the last answer stands.
         return self._now_s() < ends_s

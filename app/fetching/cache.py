@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.fetching.answer import Answer
-from app.fetching.cache_asked import Asked, asked_of
 from app.fetching.cache_inquiry import Bypass, Forwarded, Inquiry, Known
 from app.fetching.cache_store import CacheStore
 from app.fetching.cached_answers import CachedAnswers
 from app.fetching.page import Page
+from app.fetching.presented_request import PresentedRequest, as_presented
 from app.fetching.session import Session
 from app.fetching.stored_answer import StoredAnswer
 from app.fetching.turnstile import Turnstile
@@ -53,39 +53,43 @@ class HttpCache:
 
     def inquire(self, request: Request | Hop) -> Inquiry:
         """What is there for one hop. Yields to the hub."""
-        asked = asked_of(request, self._session)
+        presented = as_presented(request, self._session)
         if (
-            asked is None
-            or asked.wishes.no_store
-            or not concerns_cache(asked.method, asked.headers, has_body=asked.has_body)
+            presented is None
+            or presented.wishes.no_store
+            or not concerns_cache(presented.method, presented.headers, has_body=presented.has_body)
         ):
-            return Bypass(self._answers, request, asked)
+            return Bypass(self._answers, request, presented)
         self._turnstile.go_through()
         now_s = self._clock.wall_s()
-        found = self._answers.find(asked, "GET")
+        found = self._answers.find(presented, "GET")
         first = found
-        use = self._use(found.stored, asked, now_s)
-        if asked.method == "HEAD" and use is Use.VALIDATE:
+        use = self._use(found.stored, presented, now_s)
+        if presented.method == "HEAD" and use is Use.VALIDATE:
             # What is stored for GET answers HEAD as well (RFC 9110 section 9.3.2); not the other way round.
-            found = self._answers.find(asked, "HEAD")
-            use = self._use(found.stored, asked, now_s)
+            found = self._answers.find(presented, "HEAD")
+            use = self._use(found.stored, presented, now_s)
         if found.stored is not None and use is not Use.VALIDATE:
             self.counts.hits += 1
-            return Known(self._answers.page(asked, found.stored, age_s=found.stored.terms.age_s(now_s)), CacheUse.HIT)
-        if asked.wishes.only_if_cached:
+            return Known(
+                self._answers.page(presented, found.stored, age_s=found.stored.terms.age_s(now_s)), CacheUse.HIT
+            )
+        if presented.wishes.only_if_cached:
             self.counts.misses += 1
-            return Known(_not_cached(asked), CacheUse.MISS)
+            return Known(_not_cached(presented), CacheUse.MISS)
         found_for_get = None if first is found else first
-        return Forwarded(self._answers, self.counts, self._clock, request, asked, found, found_for_get)
+        return Forwarded(self._answers, self.counts, self._clock, request, presented, found, found_for_get)
 
-    def _use(self, stored: StoredAnswer | None, asked: Asked, now_s: float) -> Use:
-        return Use.VALIDATE if stored is None else use_of(stored.terms, asked.wishes, now_s)
+    def _use(self, stored: StoredAnswer | None, presented: PresentedRequest, now_s: float) -> Use:
+        return Use.VALIDATE if stored is None else use_of(stored.terms, presented.wishes, now_s)
 
 
-def _not_cached(asked: Asked) -> Page:
+def _not_cached(presented: PresentedRequest) -> Page:
     timing = Timing(0.0, 0.0, 0.0, 0.0, 0.0, False, "")
-    page = Page.of_answer(Answer(_NOT_CACHED, b"", None, timing), asked.method, asked.page_url, asked.make_request)
+    page = Page.of_answer(
+        Answer(_NOT_CACHED, b"", None, timing), presented.method, presented.page_url, presented.make_request
+    )
     page.timing = None
-    if asked.hop is not None:
-        page.history = asked.hop.history
+    if presented.hop is not None:
+        page.history = presented.hop.history
     return page

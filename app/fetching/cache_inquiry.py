@@ -9,11 +9,11 @@ import msgspec
 import requests
 
 from app.errors import FetchError, InvalidRequest
-from app.fetching.cache_asked import Asked
 from app.fetching.cached_answers import CachedAnswers, Found
 from app.fetching.cached_pages import Material, material_of
 from app.fetching.head import fields_of, joined_headers_of, status_of
 from app.fetching.page import Page
+from app.fetching.presented_request import PresentedRequest
 from app.fetching.stored_answer import StoredAnswer
 from app.fetching.visit import Hop
 from app.fetching.wire_form import target_of
@@ -69,18 +69,18 @@ class Known(Inquiry):
 class Bypass(Inquiry):
     """A request that the cache has no answers for. It may make untrue what is stored."""
 
-    def __init__(self, answers: CachedAnswers, request: Request | Hop, asked: Asked | None) -> None:
+    def __init__(self, answers: CachedAnswers, request: Request | Hop, presented: PresentedRequest | None) -> None:
         self.to_send = request
         self._answers = answers
-        self._asked = asked
+        self._presented = presented
 
     def take(self, page: Page) -> Page:
         """See Inquiry."""
-        asked = self._asked
-        if asked is not None and invalidated_by(asked.method, page.status_code):
-            self._answers.forget_url(asked.url)
+        presented = self._presented
+        if presented is not None and invalidated_by(presented.method, page.status_code):
+            self._answers.forget_url(presented.url)
             for name in ("Location", "Content-Location"):
-                other = _same_origin_url(asked.url, page.headers.get(name))
+                other = _same_origin_url(presented.url, page.headers.get(name))
                 if other is not None:
                     self._answers.forget_url(other)
         return page
@@ -95,7 +95,7 @@ class Forwarded(Inquiry):
         counts: CacheCounts,
         clock: Clock,
         request: Request | Hop,
-        asked: Asked,
+        presented: PresentedRequest,
         found: Found,
         found_for_get: Found | None,
     ) -> None:
@@ -103,7 +103,7 @@ class Forwarded(Inquiry):
         self._counts = counts
         self._clock = clock
         self._request = request
-        self._asked = asked
+        self._presented = presented
         self._found = found
         # Of a HEAD: its answer may tell of what is stored for GET.
         self._found_for_get = found_for_get
@@ -138,7 +138,7 @@ class Forwarded(Inquiry):
         fresh = self._freshen(self._found, stored, news, page)
         self._counts.revalidated += 1
         self.use = CacheUse.REVALIDATED
-        made = self._answers.page(self._asked, fresh, age_s=None)
+        made = self._answers.page(self._presented, fresh, age_s=None)
         made.timing = page.timing
         return made
 
@@ -153,29 +153,29 @@ class Forwarded(Inquiry):
         headers = joined_headers_of(head) | {"date": told.get("date", "")}
         terms = terms_of(status_of(head), headers, requested_s=requested_s, received_s=received_s)
         material = Material(head, stored.body, stored.is_decoded, stored.protocol)
-        self._answers.keep(self._asked, found, material, requested_s, terms)
+        self._answers.keep(self._presented, found, material, requested_s, terms)
         return msgspec.structs.replace(stored, head=tuple(head), requested_s=requested_s, terms=terms)
 
     def _stale(self) -> Page | None:
         stored, now_s = self._found.stored, self._clock.wall_s()
-        if stored is None or not may_stand_in(stored.terms, self._asked.wishes, now_s):
+        if stored is None or not may_stand_in(stored.terms, self._presented.wishes, now_s):
             return None
         self.use = CacheUse.STALE
         self._counts.stale += 1
-        return self._answers.page(self._asked, stored, age_s=stored.terms.age_s(now_s))
+        return self._answers.page(self._presented, stored, age_s=stored.terms.age_s(now_s))
 
     def _keep(self, page: Page) -> None:
         """Store what came, if it may be; else it may show that what is stored is out of date."""
-        asked, found = self._asked, self._found
+        presented, found = self._presented, self._found
         material = material_of(page)
         headers = joined_headers_of(material.head)
         if self._found_for_get is not None and page.status_code == 200:
             self._head_tells(self._found_for_get, material, headers, page)
         requested_s, received_s = self._times(page)
         terms = terms_of(page.status_code, headers, requested_s=requested_s, received_s=received_s)
-        if may_store(asked.wishes, page.status_code, headers, terms):
+        if may_store(presented.wishes, page.status_code, headers, terms):
             head = [material.head[0], *_lines(stored_fields(fields_of(material.head)))]
-            if self._answers.keep(asked, found, material._replace(head=head), requested_s, terms):
+            if self._answers.keep(presented, found, material._replace(head=head), requested_s, terms):
                 self._counts.stored += 1
         elif found.stored is not None and page.status_code < 500:
             self._answers.forget(found.stored.name)

@@ -11,11 +11,11 @@ import os
 import msgspec
 from requests.cookies import extract_cookies_to_jar
 
-from app.fetching.cache_asked import Asked
 from app.fetching.cache_store import CacheStore
 from app.fetching.cached_pages import Material, page_of
 from app.fetching.head import names_header, status_of
 from app.fetching.page import Page
+from app.fetching.presented_request import PresentedRequest
 from app.fetching.session import Session
 from app.fetching.stored_answer import FAMILY_BYTES, StoredAnswer, name_of, stored_answer_of, variant_name
 from app.policy.caching import Terms
@@ -38,21 +38,23 @@ class CachedAnswers:
         self._scope = scope
         self._reuses_errors = reuses_errors
 
-    def find(self, asked: Asked, method: str) -> Found:
+    def find(self, presented: PresentedRequest, method: str) -> Found:
         """What is stored for that method and fits the request."""
-        name = name_of(self._scope, method, asked.url)
+        name = name_of(self._scope, method, presented.url)
         own = self._read(name)
         if own is None:
             return Found(name, None, None)
-        variant = asked.variant(own.terms)
+        variant = presented.variant(own.terms)
         stored = own if own.variant == variant else self._read(variant_name(own, variant))
         if stored is not None and not self._reuses_errors and status_of(stored.head) >= 400:
             stored = None
         return Found(name, own, stored)
 
-    def keep(self, asked: Asked, found: Found, material: Material, requested_s: float, terms: Terms) -> bool:
+    def keep(
+        self, presented: PresentedRequest, found: Found, material: Material, requested_s: float, terms: Terms
+    ) -> bool:
         """Store an answer. Yields to the hub if it is large."""
-        own, variant = found.own, asked.variant(terms)
+        own, variant = found.own, presented.variant(terms)
         name = found.name
         if own is not None and own.variant != variant and own.terms.vary == terms.vary:
             name = variant_name(own, variant)
@@ -73,11 +75,13 @@ class CachedAnswers:
         for method in ("GET", "HEAD"):
             self.forget(name_of(self._scope, method, url))
 
-    def page(self, asked: Asked, stored: StoredAnswer, *, age_s: float | None) -> Page:
+    def page(self, presented: PresentedRequest, stored: StoredAnswer, *, age_s: float | None) -> Page:
         """The page of a stored answer as this hop's. Raises FetchError."""
         limit_bytes = self._session.max_body_bytes
-        page = page_of(stored, asked.method, asked.page_url, asked.make_request, limit_bytes=limit_bytes, age_s=age_s)
-        hop = asked.hop
+        page = page_of(
+            stored, presented.method, presented.page_url, presented.make_request, limit_bytes=limit_bytes, age_s=age_s
+        )
+        hop = presented.hop
         if hop is not None:
             page.visit = hop.visit
             page.history = hop.history

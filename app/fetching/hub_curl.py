@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import pycurl
@@ -28,6 +27,7 @@ from gevent import get_hub
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
+from app.fetching.alarm import Alarm
 from app.fetching.curl_errors import TransferError, no_socket
 from app.fetching.socket_set import SocketSet
 
@@ -44,6 +44,10 @@ class Transferred(Protocol):
     """What a multi handle runs: see app.fetching.transfer."""
 
     curl: pycurl.Curl
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether libcurl was told to wait with its answer."""
 
     def ended(self, code: int, message: str) -> None:
         """libcurl is done with the handle, which may be used again: 0 or a CURLcode, and its words. Must not switch."""
@@ -83,9 +87,10 @@ class HubCurl:
         try:
             self._multi = _new_multi()
             # They keep the loop alive only while there are transfers: gevent.wait() shall end.
-            self._sockets = SocketSet(self._loop, self._turn)
+            self._sockets = SocketSet(self._loop, self._turn, self._is_held_up)
         except OSError as error:
             raise TransferError(pycurl.E_COULDNT_CONNECT, no_socket(error), is_connected=False) from error
+        self._alarm = Alarm(self._loop, self._turn_at_once)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_idle_connections)
@@ -97,11 +102,8 @@ class HubCurl:
         self._is_turning = False
         self._is_inside = False  # libcurl is on the stack
         self._has_unread = False  # libcurl may have ended transfers that we have not asked for
-        self._turn_wanted = False  # libcurl has something to do without any socket or time
-        self._turn_planned = False  # and the loop will call us for it
-        self._due_s: float | None = None  # when libcurl wants to be called next
-        self._armed_s: float | None = None  # when the timer will ring: no later than that
-        self._timer: Any = None
+        self._turn_wanted = False  # see _want_turn
+        self._turn_planned = False  # the loop will call us for one
         self.is_closed = False
         self._started = self._succeeded = self._failed = self._stopped = 0
         self._thread_id = _thread_id()
@@ -162,8 +164,7 @@ class HubCurl:
             transfer.curl.pause(directions)
         finally:
             self._is_inside = False
-            self._turn_wanted = True
-            self._plan_turn()
+            self._want_turn()
 
     def wake_soon(self, transfer: Transferred) -> None:
         """Wake whoever waits for this transfer once libcurl is off the stack. For callbacks."""
@@ -218,6 +219,10 @@ class HubCurl:
         """A socket was opened for libcurl. For callbacks."""
         self._sockets.opened(descriptor)
 
+    def expect_silence(self, descriptor: int) -> None:
+        """Nothing may come on that socket between an answer and the next request: it speaks HTTP/1."""
+        self._sockets.expect_silence(descriptor)
+
     @property
     def in_flight(self) -> int:
         """Transfers that libcurl is at."""
@@ -227,6 +232,9 @@ class HubCurl:
     def is_of_this_thread(self) -> bool:
         """Whether this is the thread of its hub."""
         return _thread_id() == self._thread_id
+
+    def _is_held_up(self) -> bool:
+        return any(transfer.is_paused for transfer in self._active.values())
 
     def _end_all(self, why: str) -> None:
         for transfer in list(self._active.values()):
@@ -244,8 +252,7 @@ class HubCurl:
         finally:
             self._is_inside = False
         if not self.is_closed:
-            self._turn_wanted = True
-            self._plan_turn()
+            self._want_turn()
 
     def _let_loop_end(self) -> None:
         if not self.is_closed:
@@ -253,10 +260,7 @@ class HubCurl:
 
     def _let_go(self) -> None:
         self._sockets.stop_watching()
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._alarm.close()
 
     # --- libcurl's callbacks: they must not switch -------------------------------------------------------------------
 
@@ -280,45 +284,29 @@ class HubCurl:
             return
         try:
             if timeout_ms == 0:
-                self._turn_wanted = True
-                self._plan_turn()
+                self._want_turn()
             elif timeout_ms < 0:
-                self._due_s = None
+                self._alarm.unset()
             else:
-                self._due_s = time.monotonic() + timeout_ms / 1000
-                # A timer that rings too early is let ring: most are pushed back again and again, as deadlines are.
-                if self._armed_s is None or self._due_s < self._armed_s:
-                    self._arm(timeout_ms / 1000)
+                self._alarm.set(timeout_ms / 1000)
         except BaseException as error:
             self._raised = error
             self._on_timer(timeout_ms)
 
     # --- in the hub --------------------------------------------------------------------------------------------------
 
+    def _want_turn(self) -> None:
+        """libcurl has something to do without any socket or time."""
+        self._turn_wanted = True
+        if not self._is_turning:
+            self._plan_turn()
+
     def _plan_turn(self) -> None:
         if not self._is_turning and not self._turn_planned:
             self._turn_planned = True
             self._loop.run_callback(self._turn)
 
-    def _arm(self, after_s: float) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-        self._timer = self._loop.timer(after_s, ref=False)
-        # update: the loop's idea of now may be as old as the last long stage.
-        self._timer.start(self._on_ring, update=True)
-        self._armed_s = time.monotonic() + after_s
-
-    def _on_ring(self) -> None:
-        self._timer.close()
-        self._timer = self._armed_s = None
-        if self._due_s is None:
-            return
-        early_s = self._due_s - time.monotonic()
-        if early_s > 0:
-            self._arm(early_s)
-            return
-        self._due_s = None
+    def _turn_at_once(self) -> None:
         self._turn_wanted = True
         self._turn()
 
@@ -338,6 +326,8 @@ class HubCurl:
                     break
                 self._turn_wanted = False
                 self._is_inside = self._has_unread = True
+                # Transfers begin by time, and take connections that rest.
+                self._sockets.check_resting()
                 act(pycurl.SOCKET_TIMEOUT, 0)
                 self._is_inside = False
                 self._collect()

@@ -17,7 +17,7 @@ import msgspec
 from gevent.event import AsyncResult
 
 from app.errors import FetchError
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.session import Session
 from app.fetching.slots import Slots
 from app.hub.clock import Clock
@@ -145,15 +145,15 @@ class Robots:
     def _fetch(self, origin: Origin) -> RobotsRules:
         request = Request(url=robots_url(origin))
         try:
-            with self._slots.hold(origin) as place:
-                rules = self._try(request, place)
+            with self._slots.hold(origin) as permit:
+                rules = self._try(request, permit)
                 if rules.crawl_delay_s:
-                    place.raise_delay(rules.crawl_delay_s)
+                    permit.raise_delay(rules.crawl_delay_s)
                 return rules
         except FetchError as error:
             return rules_of_failure(error.kind, str(error), is_local=error.is_local)
 
-    def _try(self, request: Request, place: Place) -> RobotsRules:
+    def _try(self, request: Request, permit: Permit) -> RobotsRules:
         """Try until an answer stands."""
         clock = self._clock
         deadline = Deadline(clock.monotonic_s(), self._timeout_s)
@@ -164,19 +164,19 @@ class Robots:
                 remaining_s = deadline.remaining_s(clock.monotonic_s())
                 page = self._session.fetch(request, timeout_s=remaining_s, limit_s=self._timeout_s)
             except FetchError as error:
-                place.failed(error)
+                permit.failed(error)
                 rules = rules_of_failure(error.kind, str(error), is_local=error.is_local)
                 attempt = Attempt(number, request.method, error.kind)
             else:
                 retry_after_s = parse_retry_after_s(page.headers.get("Retry-After"), clock.wall_s())
-                place.answered(page.status_code, retry_after_s)
+                permit.answered(page.status_code, retry_after_s)
                 rules = rules_of_answer(page.status_code, page.body)
                 attempt = Attempt(number, request.method, ErrorKind.HTTP_STATUS, page.status_code, retry_after_s)
             if rules.denial is None:
                 return rules
             remaining_s = deadline.remaining_s(clock.monotonic_s())
             wait_s = pause_s(attempt, retries=self._retries, remaining_s=remaining_s, chance=clock.chance())
-            if wait_s is None or not place.pause(wait_s, remaining_s):
+            if wait_s is None or not permit.pause(wait_s, remaining_s):
                 return rules
 
 

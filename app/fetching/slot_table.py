@@ -1,6 +1,6 @@
 """Slot table: the slots that are alive, and when they are forgotten.
 
-The law: a slot lives while somebody has a place or waits for one. Afterwards its state is forgotten as soon as a new
+The law: a slot lives while somebody has a permit or waits for one. Afterwards its state is forgotten as soon as a new
 one would do as well (`OriginState.forgettable_s`): at once for an origin in good health without a delay; else when
 delay, embargo and trouble are over, each of which has an end. No more than MAX_REMEMBERED idle ones are kept; beyond,
 the one that would be forgotten first makes room. So memory follows the origins in flight and the troubled ones of the
@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import count
 
-from app.fetching.place import Slot
+from app.fetching.permit import Slot
 from app.policy.politeness import OriginState, PolitenessRules
 from app.policy.urls import Origin
 
@@ -43,7 +43,7 @@ class SlotTable:
         return iter(list(self._slots.values()))
 
     def slot_of(self, origin: Origin, now_s: float) -> Slot:
-        """The slot of `origin`, for somebody who wants a place there."""
+        """The slot of `origin`, for somebody who wants a permit there."""
         slot = self._slots.get(origin)
         if slot is None:
             if self._idle:

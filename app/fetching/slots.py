@@ -3,8 +3,8 @@
 What an origin may be asked is decided in `app.policy.politeness`; here requests wait for it.
 
 The order: first come, first served at one origin, a repeated attempt before new requests. When there are not enough
-places for all origins, those that want one get it in turn, one each. Who waits for a place holds none, and who has one
-waits for nobody's place, so nothing can lock up.
+permits for all origins, those that want one get it in turn, one each. Who waits for a permit holds none, and who has
+one waits for nobody's permit, so nothing can lock up.
 
 How long a slot lives is `app.fetching.slot_table`'s affair.
 """
@@ -18,7 +18,7 @@ from collections import OrderedDict
 import msgspec
 
 from app.errors import Draining, FetchError
-from app.fetching.place import GO, STOP, End, Place, Slot, Verdict
+from app.fetching.permit import GO, STOP, End, Permit, Slot, Verdict
 from app.fetching.slot_table import SlotTable
 from app.hub.clock import Clock
 from app.model.outcome import ErrorKind
@@ -32,7 +32,7 @@ class SlotStatistics(msgspec.Struct, frozen=True):
     """A snapshot.
 
     origins     slots alive, the remembered ones included
-    users       greenlets that hold or await a place
+    users       greenlets that hold or await a permit
     in_flight   those that hold one: they may fetch, or pause before they try again
     remembered  idle origins whose delay, embargo or trouble is not over
     open        origins whose circuit is open
@@ -58,14 +58,14 @@ class Slots:
         # Mutable state, changed in this hub's thread only, and never across a switch.
         self._table = SlotTable(rules)
         self._total: float = math.inf if total is None else total
-        # Slots where somebody could begin, but for the total. As soon as a place is free they get it (`_feed`), so
+        # Slots where somebody could begin, but for the total. As soon as a permit is free they get it (`_feed`), so
         # there are none while any is.
         self._starved: OrderedDict[Slot, None] = OrderedDict()
         self._in_flight = self._waiting = 0
         self._is_draining = False
 
-    def hold(self, origin: Origin, crawl_delay_s: float = 0.0) -> Place:
-        """A context: waits for a place at `origin` and in all, in turn, which are kept until the end of the block.
+    def hold(self, origin: Origin, crawl_delay_s: float = 0.0) -> Permit:
+        """A context: waits for a permit at `origin` and in all, in turn, which are kept until the end of the block.
 
         crawl_delay_s  what the origin's robots.txt asks for, 0 for nothing
 
@@ -80,7 +80,7 @@ class Slots:
         state = slot.state
         if crawl_delay_s:
             state.raise_delay(crawl_delay_s)
-        place = Place(self, slot, now_s)
+        permit = Permit(self, slot, now_s)
         if (
             not slot.queue
             and slot.in_flight < state.limit
@@ -89,18 +89,18 @@ class Slots:
         ):
             slot.in_flight += 1
             self._in_flight += 1
-            place.begin(now_s)
+            permit.begin(now_s)
         else:
-            self._wait_for_turn(place)
-        return place
+            self._wait_for_turn(permit)
+        return permit
 
     def drain(self) -> None:
-        """From now on nobody gets a place: who holds one keeps it, who waits or comes later is sent away."""
+        """From now on nobody gets a permit: who holds one keeps it, who waits or comes later is sent away."""
         self._is_draining = True
         self._starved.clear()
         for slot in self._table:
-            for place in slot.take_all():
-                place.end(Draining("no more fetches are begun"))
+            for permit in slot.take_all():
+                permit.end(Draining("no more fetches are begun"))
                 self._waiting -= 1
             self._table.leave_alone(slot, self._now_s())
 
@@ -115,37 +115,37 @@ class Slots:
             open=self._table.open,
         )
 
-    # Taking and giving back. From here on, what has no underscore is for places only (`app.fetching.place.Keeper`).
+    # Taking and giving back. From here on, what has no underscore is for permits only (`app.fetching.permit.Keeper`).
 
-    def _wait_for_turn(self, place: Place) -> None:
-        slot = place.slot
-        place.stand_in(slot.queue)
+    def _wait_for_turn(self, permit: Permit) -> None:
+        slot = permit.slot
+        permit.stand_in(slot.queue)
         self._waiting += 1
         if len(slot.queue) == 1:  # behind others it is not its turn
             self._advance(slot)
         try:
-            verdict = place.wait()
+            verdict = permit.wait()
         except BaseException:
-            # Killed: in the line, or on the way from it with a place already, or with a refusal.
-            if place.verdict is GO:
-                self.leave(place)
+            # Killed: in the line, or on the way from it with a permit already, or with a refusal.
+            if permit.verdict is GO:
+                self.leave(permit)
             else:
-                if place.verdict is None:
-                    del slot.queue[place]
+                if permit.verdict is None:
+                    del slot.queue[permit]
                     self._waiting -= 1
                 self._table.leave_alone(slot, self._now_s())
             raise
         if not isinstance(verdict, End):
             self._table.leave_alone(slot, self._now_s())
             raise verdict
-        place.entered_s = self._now_s()
-        slot.state.resumed(place.entered_s)
+        permit.entered_s = self._now_s()
+        slot.state.resumed(permit.entered_s)
 
-    def leave(self, place: Place) -> None:
-        """Give the place to whoever is next. Never switches."""
-        slot = place.slot
-        if place.is_probe:
-            place.is_probe = False
+    def leave(self, permit: Permit) -> None:
+        """Give the permit to whoever is next. Never switches."""
+        slot = permit.slot
+        if permit.is_probe:
+            permit.is_probe = False
             slot.state.abandoned()
         state = slot.state
         if slot.queue and state.is_unbound and slot.in_flight <= state.limit and not slot.again and not self._starved:
@@ -170,7 +170,7 @@ class Slots:
         """Let everybody at `slot` begin who may."""
         while slot.queue or slot.again:
             if self._starved and not slot.again:
-                # Others waited for a place before: it stands at their end.
+                # Others waited for a permit before: this slot stands at their end.
                 self._starved.setdefault(slot)
                 self._feed()
                 return
@@ -178,7 +178,7 @@ class Slots:
                 return
 
     def _feed(self) -> None:
-        """Give free places to the slots that want one, in turn."""
+        """Give free permits to the slots that want one, in turn."""
         while self._starved and self._in_flight < self._total:
             slot, _ = self._starved.popitem(last=False)
             if self._begin_next(slot) and slot.queue:
@@ -198,28 +198,28 @@ class Slots:
                     self._call_at(slot, now_s + wait_s)
                 return False
         if slot.again:
-            place, _ = slot.again.popitem(last=False)
+            permit, _ = slot.again.popitem(last=False)
         elif slot.in_flight >= state.limit:
             return False
         elif self._in_flight >= self._total:
             self._starved.setdefault(slot)
             return False
         else:
-            place, _ = slot.queue.popitem(last=False)
+            permit, _ = slot.queue.popitem(last=False)
             self._waiting -= 1
             slot.in_flight += 1
             self._in_flight += 1
-        place.begin(now_s)
-        place.end(GO)
+        permit.begin(now_s)
+        permit.end(GO)
         return True
 
     def _refuse(self, slot: Slot) -> None:
         """Send away who waits or pauses: the origin is taken for dead."""
-        for place in slot.take_all():
-            place.end(self._circuit_open(slot))
+        for permit in slot.take_all():
+            permit.end(self._circuit_open(slot))
             self._waiting -= 1
-        for place in (*slot.again, *slot.pausing):
-            place.end(STOP)
+        for permit in (*slot.again, *slot.pausing):
+            permit.end(STOP)
         slot.again.clear()
         slot.pausing.clear()
 
@@ -244,72 +244,72 @@ class Slots:
 
     # Between the attempts of one request
 
-    def pause(self, place: Place, wait_s: float, limit_s: float) -> bool:
-        """See `Place.pause`."""
-        slot = place.slot
+    def pause(self, permit: Permit, wait_s: float, limit_s: float) -> bool:
+        """See `Permit.pause`."""
+        slot = permit.slot
         state, now_s = slot.state, self._now_s()
         until_s = now_s + limit_s
         turn_s = state.wait_s(now_s)
         if wait_s >= limit_s or state.refuses(now_s) or limit_s <= turn_s < math.inf:
             return False
-        if not self._wait_in(slot.pausing, place, wait_s, GO):
+        if not self._wait_in(slot.pausing, permit, wait_s, GO):
             return False
         now_s = self._now_s()
         if not slot.again and (state.is_unbound or state.wait_s(now_s) <= 0):
-            place.begin(now_s)
+            permit.begin(now_s)
             return True
-        if not self._wait_in(slot.again, place, until_s - now_s, STOP):
+        if not self._wait_in(slot.again, permit, until_s - now_s, STOP):
             return False
         state.resumed(self._now_s())
         return True
 
-    def _wait_in(self, line: OrderedDict[Place, None], place: Place, limit_s: float, at_limit: Verdict) -> bool:
+    def _wait_in(self, line: OrderedDict[Permit, None], permit: Permit, limit_s: float, at_limit: Verdict) -> bool:
         """Wait in `line` until somebody ends it, for `limit_s` at most, and then with `at_limit`; whether to go on."""
-        place.stand_in(line)
+        permit.stand_in(line)
 
         def fire() -> None:
-            if place.verdict is None:
-                del line[place]
-                place.end(at_limit)
+            if permit.verdict is None:
+                del line[permit]
+                permit.end(at_limit)
 
         cancel = self._clock.start_timer(limit_s, fire)
-        if line is place.slot.again:
-            self._advance(place.slot)
+        if line is permit.slot.again:
+            self._advance(permit.slot)
         try:
-            return place.wait() is GO
+            return permit.wait() is GO
         finally:
             cancel()
-            line.pop(place, None)
+            line.pop(permit, None)
 
     # What was learnt
 
-    def answered(self, place: Place, status: int, retry_after_s: float | None) -> None:
-        """See `Place.answered`."""
-        slot = place.slot
+    def answered(self, permit: Permit, status: int, retry_after_s: float | None) -> None:
+        """See `Permit.answered`."""
+        slot = permit.slot
         was_closed = slot.state.is_circuit_closed
-        slot.state.answered(status, retry_after_s, window=place.window, now_s=self._now_s())
-        place.is_probe = False
+        slot.state.answered(status, retry_after_s, window=permit.window, now_s=self._now_s())
+        permit.is_probe = False
         if not was_closed:
             self._table.open -= 1
             _log.debug("%s answers again", slot.origin)
         if slot.queue or slot.again:
             self._advance(slot)
 
-    def failed(self, place: Place, error: FetchError) -> None:
-        """See `Place.failed`."""
-        slot = place.slot
+    def failed(self, permit: Permit, error: FetchError) -> None:
+        """See `Permit.failed`."""
+        slot = permit.slot
         was_closed = slot.state.is_circuit_closed
         now_s = self._now_s()
         slot.state.failed(
             error.kind,
             str(error),
-            window=place.window,
-            is_probe=place.is_probe,
+            window=permit.window,
+            is_probe=permit.is_probe,
             now_s=now_s,
             chance=self._clock.chance(),
             is_local=error.is_local,
         )
-        place.is_probe = False
+        permit.is_probe = False
         is_closed = slot.state.is_circuit_closed
         self._table.open += was_closed - is_closed
         if was_closed and not is_closed:

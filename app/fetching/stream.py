@@ -8,7 +8,7 @@ libcurl has sent the last one. The pieces are made in the greenlet that sends, w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pycurl
@@ -17,7 +17,7 @@ from app.fetching.curl_errors import TransferError
 from app.fetching.head import final_head, is_final, status_of
 from app.fetching.hub_curl import HubCurl
 from app.fetching.profile import Profile
-from app.fetching.transfer import Patience, Transfer
+from app.fetching.transfer import Transfer
 from app.policy.retry import IDEMPOTENT_METHODS
 
 _HIGH_BYTES = 256 * 1024
@@ -34,7 +34,7 @@ class Stream(Transfer):
         "_sent_all", "answer_head",
     )  # fmt: skip
 
-    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Any = None) -> None:
+    def __init__(self, hub_curl: HubCurl, profile: Profile, open_socket: Callable[[Any], int]) -> None:
         super().__init__(hub_curl, profile, open_socket)
         self._arrived: deque[bytes] = deque()
         self._arrived_bytes = 0
@@ -73,7 +73,7 @@ class Stream(Transfer):
             self._set_fresh(True)
             self._start(None)
         if not self._has_head:
-            raise self._error() if self.code else self._nothing()
+            raise self.error(in_answer=False) if self.code else self._nothing()
         self.answer_head = list(final_head(self.head))
 
     def _start(self, chunks: Iterable[bytes] | None) -> None:
@@ -84,7 +84,7 @@ class Stream(Transfer):
             if chunks is not None:
                 self._send(iter(chunks))
             while not self._has_head and self.code is None:
-                self._wait_patiently()
+                self.wait(self._read_timeout_s)
         except BaseException:
             self.close()
             raise
@@ -97,17 +97,21 @@ class Stream(Transfer):
         while not self._arrived:
             if self.code is not None:
                 if self.code:
-                    raise self._error()
+                    raise self.error(in_answer=self._has_head)
                 return b""
             if self._paused:
                 self._resume()
             else:
-                self._wait_patiently()
+                self.wait(self._read_timeout_s)
         piece = self._arrived.popleft()
         self._arrived_bytes -= len(piece)
         if self._paused and self._arrived_bytes <= _HIGH_BYTES // 2:
             self._resume()
         return piece
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
 
     @property
     def is_whole(self) -> bool:
@@ -189,7 +193,7 @@ class Stream(Transfer):
         still awaited (RFC 9110 section 7.5).
         """
         while not self._hungry and self.code is None and not self._is_refused():
-            self._wait_patiently()
+            self.wait(self._read_timeout_s)
         return self.code is None and not self._is_refused()
 
     def _is_refused(self) -> bool:
@@ -211,19 +215,5 @@ class Stream(Transfer):
             code = error.args[0]
             self.stop(code if isinstance(code, int) else pycurl.E_ABORTED_BY_CALLBACK, str(error.args[-1]))
 
-    def _wait_patiently(self) -> None:
-        if self._read_timeout_s is None:
-            self.wait()
-            return
-        patience = Patience(self, self._hub_curl, self._read_timeout_s)
-        try:
-            self.wait()
-        finally:
-            patience.close()
-
     def _nothing(self) -> TransferError:
         return TransferError(pycurl.E_GOT_NOTHING, "the server gave no answer", in_answer=bool(self.head))
-
-    def _error(self) -> TransferError:
-        assert self.code is not None
-        return TransferError(self.code, self.why, is_connected=self.is_connected(), in_answer=self._has_head)

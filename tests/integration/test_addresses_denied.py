@@ -122,13 +122,13 @@ monkey.patch_all()
 import sys
 from functools import partial
 from app.errors import FetchError
-from app.fetching import Session, curl_transport, dialing
+from app.fetching import Session, curl_dialing, dialing
 from app.hub import per_hub
 from app.policy.addresses import AddressPolicy, parse_allowed
 
 answers = iter([["127.0.0.2"], ["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["127.0.0.2"]])
 names = partial(dialing.Names, look_up=lambda name: next(answers), ttl_s=1e-9)
-dialing.Names = curl_transport.Names = names
+dialing.Names = curl_dialing.Names = names
 policy = AddressPolicy.public_only(allow=parse_allowed("127.0.0.2"), ports=None)
 session = Session(policy=policy, transport=sys.argv[2])
 for number in range(4):

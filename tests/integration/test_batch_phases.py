@@ -99,11 +99,11 @@ def typed(job: Job, *more: str) -> Iterator[Terminal]:
         yield terminal
 
 
-PATIENT = ("--drain-timeout", "3600")
+LONG_DRAIN = ("--drain-timeout", "3600")
 
 
 def test_assembling_is_shown_and_ends_at_its_next_step(origin: Origin, tmp_path: Path) -> None:
-    job = Job(origin, tmp_path, "out.jsonl", *PATIENT)
+    job = Job(origin, tmp_path, "out.jsonl", *LONG_DRAIN)
     held = job.fetched()
     with typed(job) as terminal:
         line = terminal.wait_for(f"{SHARE}  assembling {job.output}").splitlines()[-1]
@@ -141,7 +141,7 @@ def test_assembling_that_does_not_come_to_a_step_is_left(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_signals_end_assembling_too(origin: Origin, tmp_path: Path, number: signal.Signals) -> None:
-    job = Job(origin, tmp_path, "out.jsonl", *PATIENT)
+    job = Job(origin, tmp_path, "out.jsonl", *LONG_DRAIN)
     held = job.fetched()
     with running_batch(*job.arguments, "--progress", "json", "--summary", tmp_path / "summary") as process:
         process.wait_for_line('"phase":{"name":"assembling"')
@@ -160,7 +160,7 @@ def test_other_signals_end_assembling_too(origin: Origin, tmp_path: Path, number
 
 def test_parquet_is_left_and_its_process_with_it(origin: Origin, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    job = Job(origin, tmp_path, "out.parquet", *PATIENT)
+    job = Job(origin, tmp_path, "out.parquet", *LONG_DRAIN)
     held = job.fetched()
     with running_batch(*job.arguments, "--progress", "json") as process:
         process.wait_for_line('"phase":{"name":"assembling"')
@@ -177,7 +177,7 @@ def test_parquet_is_left_and_its_process_with_it(origin: Origin, tmp_path: Path)
 
 
 def test_assembling_is_told_to_machines_and_to_logs(origin: Origin, tmp_path: Path) -> None:
-    job = Job(origin, tmp_path, "out.jsonl", *PATIENT)
+    job = Job(origin, tmp_path, "out.jsonl", *LONG_DRAIN)
     held = job.fetched()
     with running_batch(*job.arguments, "--progress", "json") as process:
         told = json.loads(process.wait_for_line('"phase":{"name":"assembling"'))
@@ -195,7 +195,7 @@ def test_assembling_is_told_to_machines_and_to_logs(origin: Origin, tmp_path: Pa
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_unpacking_is_shown_and_ended(origin: Origin, tmp_path: Path, leaves: bool) -> None:
-    job = Job(origin, tmp_path, "out/", *PATIENT)
+    job = Job(origin, tmp_path, "out/", *LONG_DRAIN)
     assert run_batch(*job.arguments)[0] == 1
     receipt = tmp_path / "out.percore.json"
     kept = receipt.read_bytes()

@@ -20,6 +20,7 @@ from app.fetching import CurlAdapter, Session
 from app.fetching.curl_transport import CurlTransport
 from app.hub.per_hub import close_this_hub
 from tests.support.certificates import self_signed
+from tests.support.hubs import hub_until
 from tests.support.nginx import LISTEN, Nginx, running_nginx
 from tests.support.processes import HANG_GUARD_S, ROOT, wait_until
 from tests.support.raw_origin import Script, running_raw_origin
@@ -149,24 +150,17 @@ def test_a_server_is_held_back_and_let_go_on(site: Nginx) -> None:
         stock.mount("http://", CurlAdapter())
         large = stock.get(f"{origin.base}/large", stream=True)
         large.raw.read(1)
-
-        def settled() -> int:
-            """The count once it has been the same for some looks."""
-            seen, times = -1, 0
-            while times < 20:
-                gevent.sleep(0.005)
-                now = origin.bytes_sent["large"]
-                seen, times = now, times + 1 if now == seen else 0
-            return seen
-
-        held = settled()
-        assert held < HELD_BYTES
+        stream = large.raw._fp._stream
+        hub_until(lambda: stream.is_paused, "libcurl was told to wait")
+        assert origin.bytes_sent["large"] < HELD_BYTES
         assert len(large.raw.read(2 * HELD_BYTES)) == 2 * HELD_BYTES
-        assert 2 * HELD_BYTES < settled() < 3 * HELD_BYTES
+        hub_until(lambda: stream.is_paused, "libcurl was told to wait again")
+        assert 2 * HELD_BYTES < origin.bytes_sent["large"] < 3 * HELD_BYTES
         large.close()
         assert transport().statistics().transfers.in_flight == 0
         close_this_hub()
-        assert settled() < 3 * HELD_BYTES
+        wait_until(lambda: not origin.talking, "the server has given up")
+        assert origin.bytes_sent["large"] < 3 * HELD_BYTES
 
 
 def test_a_stream_of_hundreds_of_megabytes_needs_little_memory(site: Nginx) -> None:

@@ -291,7 +291,7 @@ def behind(origin: Origin, target: str, count: int) -> list[str]:
     return [origin.url(f"/redirect-to?url={target}&n={n}") for n in range(count)]
 
 
-def test_where_redirects_lead_has_places_of_its_own(origin: Origin, other: Origin, tmp_path: Path) -> None:
+def test_where_redirects_lead_has_permits_of_its_own(origin: Origin, other: Origin, tmp_path: Path) -> None:
     urls = behind(origin, other.url("/delay/0.01"), 40)
     got = run(tmp_path, urls, "--per-origin", "2", "--concurrency", "40")
     assert kinds(got) == {"ok": 40}

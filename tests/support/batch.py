@@ -23,7 +23,7 @@ def write_list(path: Path, lines: Iterable[str]) -> Path:
 
 @contextmanager
 def running_batch(*args: str | Path, cwd: Path = ROOT, stdin: int | None = None, **env: str) -> Iterator[Running]:
-    """A fetch-batch under way, with few retries' worth of patience and no progress lines unless told otherwise."""
+    """A fetch-batch under way, with few retries and no progress lines unless told otherwise."""
     command = [*COMMAND, *map(str, args)]
     if "--progress" not in args:
         command += ["--progress", "none"]

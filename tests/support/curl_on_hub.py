@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -10,6 +10,7 @@ import requests
 
 from app.fetching import CurlAdapter
 from app.fetching.curl_transport import CurlTransport
+from app.fetching.names import Names
 from app.fetching.profile import Profile
 from tests.support.processes import HANG_GUARD_S
 from tests.support.raw_origin import RawOrigin
@@ -34,6 +35,15 @@ def curl_session() -> requests.Session:
 
 def stream(origin: RawOrigin, name: str) -> requests.Response:
     return curl_session().get(f"{origin.base}/{name}", stream=True, timeout=HANG_GUARD_S)
+
+
+def use_names(transport: CurlTransport, look_up: Callable[[str], Sequence[str]]) -> Names:
+    """Have its names looked up that way. Also what it has told libcurl is forgotten."""
+    dialer = transport._dialer
+    dialer.close()
+    dialer._names = Names(look_up=look_up)
+    dialer._told.clear()
+    return dialer._names
 
 
 def nothing_left(transport: CurlTransport) -> None:

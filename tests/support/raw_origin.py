@@ -18,7 +18,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,12 +31,12 @@ Ending = Literal["close", "keep", "hold", "reset"]
 class Script:
     """What is sent for one request.
 
-    pieces   each in a send of its own
+    pieces   each in a send of its own; of one that makes them while they are sent, for one request
     ending   "close" (FIN), "keep" the connection for the next request, "hold" it until the client leaves, "reset" (RST)
     greets   sent without waiting for a request (for a port that is no HTTP)
     """
 
-    pieces: tuple[bytes, ...]
+    pieces: Iterable[bytes]
     ending: Ending = "close"
     greets: bool = False
 
@@ -53,8 +53,8 @@ class Script:
 @dataclass
 class RawOrigin:
     """A running one. `requests` counts by name; `bytes_sent` is what the kernel has taken, by name; `connections` all
-    that were ever accepted; `heads` has the last request's, by name; `first` what is played in place of a script for a
-    connection's first request.
+    that were ever accepted, `talking` those that have not ended; `heads` has the last request's, by name; `first` what
+    is played in place of a script for a connection's first request.
     """
 
     port: int
@@ -64,6 +64,7 @@ class RawOrigin:
     first: dict[str, Script] = field(default_factory=dict)
     heads: dict[str, bytes] = field(default_factory=dict)
     connections: int = 0
+    talking: set[socket.socket] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def serve(self, script: Script, name: str = "") -> str:
@@ -88,7 +89,6 @@ def running_raw_origin(
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     origin = RawOrigin(listener.getsockname()[1])
-    connections: set[socket.socket] = set()
 
     def accept() -> None:
         while True:
@@ -98,7 +98,7 @@ def running_raw_origin(
                 return
             connection.settimeout(HANG_GUARD_S)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connections.add(connection)
+            origin.talking.add(connection)
             origin.connections += 1
             threading.Thread(target=converse, args=(connection,), daemon=True).start()
 
@@ -119,8 +119,8 @@ def running_raw_origin(
         except (OSError, _ClientLeft):
             pass
         finally:
-            connections.discard(connection)
             connection.close()
+            origin.talking.discard(connection)
 
     threading.Thread(target=accept, daemon=True).start()
     try:
@@ -130,7 +130,7 @@ def running_raw_origin(
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for connection in list(connections):
+        for connection in list(origin.talking):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

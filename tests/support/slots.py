@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 
 from app.errors import Draining, FetchError
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.slots import Slots, SlotStatistics
 from app.model.outcome import ErrorKind
 from app.policy.politeness import PolitenessRules
@@ -38,7 +38,7 @@ class Fetches:
         self.moments: dict[str, float] = {}
         self.errors: dict[str, BaseException] = {}
         self._ends: dict[str, Event] = {}
-        self._what: dict[str, Callable[[Place], None]] = {}
+        self._what: dict[str, Callable[[Permit], None]] = {}
         self.greenlets: dict[str, gevent.Greenlet[..., None]] = {}
 
     def start(self, *names: str, origin: Origin = A, crawl_delay_s: float = 0.0) -> None:
@@ -47,7 +47,7 @@ class Fetches:
             self.greenlets[name] = gevent.spawn(self._run, name, origin, crawl_delay_s)
         self.clock.settle()
 
-    def end(self, *names: str, what: Callable[[Place], None] = lambda place: place.answered(200)) -> None:
+    def end(self, *names: str, what: Callable[[Permit], None] = lambda permit: permit.answered(200)) -> None:
         for name in names:
             self._what[name] = what
             self._ends[name].set()
@@ -59,20 +59,20 @@ class Fetches:
 
     def _run(self, name: str, origin: Origin, crawl_delay_s: float) -> None:
         try:
-            with self.slots.hold(origin, crawl_delay_s) as place:
+            with self.slots.hold(origin, crawl_delay_s) as permit:
                 self.started.append(name)
                 self.moments[name] = self.clock.now_s
                 self._ends[name].wait()
-                self._what[name](place)
+                self._what[name](permit)
         except (FetchError, Draining) as error:
             self.errors[name] = error
 
 
 @contextmanager
-def held(slots: Slots, origin: Origin = A) -> Iterator[Place]:
-    with slots.hold(origin) as place:
-        yield place
+def held(slots: Slots, origin: Origin = A) -> Iterator[Permit]:
+    with slots.hold(origin) as permit:
+        yield permit
 
 
-def dead(place: Place) -> None:
-    place.failed(REFUSED)
+def dead(permit: Permit) -> None:
+    permit.failed(REFUSED)

@@ -59,7 +59,7 @@ def entry(url: str, **fields: Any) -> Entry:
     return Entry(0, Request(url=url, **fields), url)
 
 
-def test_waiting_for_a_place_is_on_nobodys_time() -> None:
+def test_waiting_for_a_permit_is_on_nobodys_time() -> None:
     clock, session = FakeClock(), Session(200, 200)
     session.gates = {"http://a/1": Event(), "http://a/2": Event()}
     running = pipeline(clock, session, per_origin=1, timeout_s=10.0)

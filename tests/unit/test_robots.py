@@ -225,9 +225,9 @@ def test_requests_bring_the_crawl_delay_to_a_slot_that_has_forgotten_it(world: W
 
 
 def test_an_open_circuit_is_no_answer_to_keep(world: World) -> None:
-    with world.slots.hold(A) as place:
+    with world.slots.hold(A) as permit:
         for _ in range(5):
-            place.failed(FetchError(ErrorKind.CONNECT_FAILED, "refused"))
+            permit.failed(FetchError(ErrorKind.CONNECT_FAILED, "refused"))
     asking = world.ask()
     assert not world.session.fetched, "it waits for the cool-down"
     world.session.answers["http://a/robots.txt"] = FetchError(ErrorKind.CONNECT_FAILED, "refused")
@@ -235,8 +235,8 @@ def test_an_open_circuit_is_no_answer_to_keep(world: World) -> None:
     assert "refused" in str(asking.exception)
     for _ in range(2):
         world.clock.advance(UNREACHABLE_TTL_S - 1)
-        with world.slots.hold(A) as place:
-            place.failed(FetchError(ErrorKind.CONNECT_FAILED, "refused"))
+        with world.slots.hold(A) as permit:
+            permit.failed(FetchError(ErrorKind.CONNECT_FAILED, "refused"))
     world.clock.now_s += 1
     with pytest.raises(FetchError) as caught:
         world.admit()

@@ -22,8 +22,14 @@ def called() -> Event:
 
 
 @pytest.fixture
-def sockets(called: Event) -> Iterator[SocketSet]:
-    made = SocketSet(get_hub().loop, called.set)
+def held_up() -> set[str]:
+    """Somebody's answers; empty unless a test adds one."""
+    return set()
+
+
+@pytest.fixture
+def sockets(called: Event, held_up: set[str]) -> Iterator[SocketSet]:
+    made = SocketSet(get_hub().loop, called.set, lambda: bool(held_up))
     yield made
     made.stop_watching()
     made.close()
@@ -120,3 +126,106 @@ def test_what_a_forked_process_still_has_does_not_keep_the_loop_turning(
         assert called.wait(30), "and by the hub"
     finally:
         os.close(copy)
+
+
+@pytest.mark.parametrize("expected", ["silence", "anything", "silence, but somebody holds up an answer"])
+def test_who_speaks_though_silence_is_expected_is_shut_down(
+    sockets: SocketSet, pair: Pair, held_up: set[str], expected: str
+) -> None:
+    ours, theirs = pair
+    if expected != "anything":
+        sockets.expect_silence(ours.fileno())
+    if expected.endswith("an answer"):
+        held_up.add("an answer")
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    theirs.send(b"asked for")
+    assert sockets.ready() == [(ours.fileno(), pycurl.CSELECT_IN)]
+    assert ours.recv(100) == b"asked for"
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    theirs.send(b"x")
+    sockets.check_resting()
+    if expected == "silence":
+        with pytest.raises(BrokenPipeError):
+            ours.send(b"the next request")
+    else:
+        assert ours.send(b"the next request")
+
+
+def test_who_only_takes_more_is_not_shut_down_and_is_listened_to(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.expect_silence(ours.fileno())
+    sockets.wait_for(ours.fileno(), pycurl.POLL_OUT)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    sockets.check_resting()
+    assert ours.send(b"the next request")
+    assert not select.select([sockets._epoll.fileno()], [], [], 0)[0], "the loop would turn for ever"
+    theirs.send(b"x")
+    sockets.check_resting()
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"one more")
+
+
+def test_what_lies_unread_is_found_behind_a_wait_for_room(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.expect_silence(ours.fileno())
+    sockets.wait_for(ours.fileno(), pycurl.POLL_OUT)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    theirs.send(b"x")
+    sockets.check_resting()
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"the next request")
+
+
+def test_a_number_that_is_opened_anew_may_speak(sockets: SocketSet, pair: Pair) -> None:
+    ours, theirs = pair
+    sockets.expect_silence(ours.fileno())
+    sockets.opened(ours.fileno())
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    theirs.send(b"x")
+    sockets.check_resting()
+    assert ours.send(b"the next request")
+
+
+def test_a_number_that_is_somebody_elses_is_left_alone(sockets: SocketSet, pair: Pair) -> None:
+    """libcurl has closed its socket, a forked process still has it, and something else was opened under its number."""
+    ours, theirs = socket.socketpair()
+    number, copy = ours.fileno(), os.dup(ours.fileno())
+    sockets.expect_silence(number)
+    sockets.wait_for(number, pycurl.POLL_IN)
+    sockets.wait_for(number, pycurl.POLL_REMOVE)
+    os.dup2(pair[0].fileno(), number)
+    try:
+        theirs.send(b"x")
+        sockets.check_resting()
+        assert pair[0].send(b"goes through")
+    finally:
+        os.close(copy)
+        ours.close()
+        theirs.close()
+
+
+def test_who_rests_is_checked_behind_any_number_that_is_ready_and_their_order_stays(
+    sockets: SocketSet, pair: Pair
+) -> None:
+    pairs = [socket.socketpair() for _ in range(2 * EVENTS_AT_ONCE)]
+    ours, theirs = pair
+    sockets.expect_silence(ours.fileno())
+    sockets.wait_for(ours.fileno(), pycurl.POLL_IN)
+    sockets.wait_for(ours.fileno(), pycurl.POLL_REMOVE)
+    try:
+        for one, other in pairs:
+            sockets.wait_for(one.fileno(), pycurl.POLL_IN)
+            other.send(b"x")
+        theirs.send(b"x")
+        sockets.check_resting()
+        with pytest.raises(BrokenPipeError):
+            ours.send(b"the next request")
+        told = [descriptor for descriptor, _ in sockets.ready()]
+        sockets.check_resting()
+        told += [descriptor for descriptor, _ in sockets.ready()]
+        assert told == [one.fileno() for one, _ in pairs]
+    finally:
+        for one, other in pairs:
+            one.close()
+            other.close()

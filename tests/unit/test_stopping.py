@@ -29,19 +29,19 @@ def test_three_steps(scene: Scene) -> None:
     stopping = scene.stopping
     stopping.obey(0)
     assert not stopping.has_begun
-    assert stopping.patience_s(9.0) == 9.0
+    assert stopping.wait_s(9.0) == 9.0
     for _ in range(2):
         stopping.obey(STEP_DRAIN)
     assert stopping.has_begun
     assert scene.ready.sent == [Drain(LIMIT_S)]
     assert (scene.ready.kills, scene.unready.kills) == (0, 1)
-    assert 9.0 < stopping.patience_s(2 * LIMIT_S) <= LIMIT_S + 1
+    assert 9.0 < stopping.wait_s(2 * LIMIT_S) <= LIMIT_S + 1
     stopping.obey(STEP_CANCEL)
     assert scene.ready.sent[1:] == [Drain(0.0)]
-    assert stopping.patience_s(9.0) < 9.0, "one that is stuck is not waited for"
+    assert stopping.wait_s(9.0) < 9.0, "one that is stuck is not waited for"
     stopping.obey(STEP_KILL)
     assert scene.ready.kills == 1
-    assert stopping.patience_s(9.0) == 9.0
+    assert stopping.wait_s(9.0) == 9.0
     assert [line.split(":")[1].split()[0] for line in scene.said] == ["draining", "letting"]
 
 

@@ -12,8 +12,7 @@ from greenlet import GreenletExit, greenlet
 
 from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import CurlTransport
-from app.fetching.names import Names
-from tests.support.curl_on_hub import curl_session, get, made_piece_by_piece, nothing_left, stream
+from tests.support.curl_on_hub import curl_session, get, made_piece_by_piece, nothing_left, stream, use_names
 from tests.support.hubs import hub_until
 from tests.support.processes import HANG_GUARD_S
 from tests.support.raw_origin import RawOrigin
@@ -21,10 +20,9 @@ from tests.support.raw_origin import RawOrigin
 
 def test_a_kill_before_the_first_turn_takes_no_name_along(raw: RawOrigin, transport: CurlTransport) -> None:
     """The transfer that was to tell libcurl the addresses never began: the next one has to tell them."""
-    transport._names.close()
-    transport._names = Names(look_up=lambda name: ["127.0.0.1"])
+    names = use_names(transport, lambda name: ["127.0.0.1"])
     url = f"http://site.example:{raw.port}/ok"
-    transport._names.resolve("site.example")
+    names.resolve("site.example")
     victim = greenlet(lambda: get(transport, url), get_hub())
 
     def begin_and_end() -> None:
@@ -41,8 +39,7 @@ def test_a_kill_before_the_first_turn_takes_no_name_along(raw: RawOrigin, transp
 
 def test_fetches_that_begin_together_all_know_the_name(raw: RawOrigin, transport: CurlTransport) -> None:
     """libcurl takes them up in an order of its own, not in that in which they began."""
-    transport._names.close()
-    transport._names = Names(look_up=lambda name: ["127.0.0.1"])
+    use_names(transport, lambda name: ["127.0.0.1"])
     for number in range(60):
         jobs = [gevent.spawn(get, transport, f"http://s{number}.example:{raw.port}/ok") for _ in range(20)]
         assert [job.get() for job in jobs] == [b"ok"] * 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import sys
 import termios
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -68,30 +69,36 @@ def test_the_new_connection_serves_again(origin: Origin, transport: CurlTranspor
     assert origin.counts().connections == 2
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
 @pytest.mark.parametrize("is_apart", [False, True])
 def test_what_has_come_before_a_request_is_not_its_answer(
-    raw: RawOrigin, transport: CurlTransport, monkeypatch: pytest.MonkeyPatch, is_apart: bool
+    raw: RawOrigin, transport: CurlTransport, monkeypatch: pytest.MonkeyPatch, is_apart: bool, is_stream: bool
 ) -> None:
     """Even if it looks like one: a connection on which something lies unread is not used again."""
     descriptors: list[int] = []
     opened = transport.hub_curl.opened
     monkeypatch.setattr(transport.hub_curl, "opened", lambda number: descriptors.append(number) or opened(number))
     head, body = b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse"
-    url = raw.serve(Script((head, body) if is_apart else (head + body,), "keep"))
-    assert get(transport, url) == b""
+    is_answered = threading.Event()
+
+    def apart() -> Iterator[bytes]:
+        yield head
+        is_answered.wait(HANG_GUARD_S)
+        yield body
+
+    url = raw.serve(Script(apart() if is_apart else (head + body,), "keep"))
+    assert WAYS["stream" if is_stream else "transport"](transport, url) == b""
+    is_answered.set()
     if is_apart:
-        wait_until(lambda: _is_seen(descriptors[0], len(body)), "the body has come")
+        wait_until(lambda: _lies_unread(descriptors[0]) == len(body), "the body has come")
     assert get(transport, f"{raw.base}/ok") == b"ok"
     assert (raw.connections, raw.requests["ok"]) == (2, 1)
     nothing_left(transport)
 
 
-def _is_seen(descriptor: int, size_bytes: int) -> bool:
-    """Whether so much lies unread there, or it was closed already, since all had come before the answer was over."""
-    try:
-        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder) == size_bytes
-    except OSError:
-        return True
+def _lies_unread(descriptor: int) -> int:
+    """Bytes."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.mark.parametrize("has_body", [False, True])

@@ -15,9 +15,17 @@ from app.errors import FetchError
 from app.fetching import CurlAdapter, Session
 from app.fetching.curl_errors import TransferError
 from app.fetching.curl_transport import CurlTransport
-from app.fetching.names import Names
 from app.policy.addresses import AddressPolicy
-from tests.support.curl_on_hub import OK, PROFILE, curl_session, get, made_piece_by_piece, nothing_left, stream
+from tests.support.curl_on_hub import (
+    OK,
+    PROFILE,
+    curl_session,
+    get,
+    made_piece_by_piece,
+    nothing_left,
+    stream,
+    use_names,
+)
 from tests.support.processes import HANG_GUARD_S
 from tests.support.raw_origin import RawOrigin, Script
 
@@ -168,7 +176,7 @@ def test_a_policy_that_is_limited_refuses_a_socket_that_was_not_vetted(raw: RawO
     """The second judgement, when the socket is opened: here of an address that a tampered table let pass."""
     transport = CurlTransport(AddressPolicy.public_only(ports=None))
     try:
-        transport._literals.add("127.0.0.1")
+        transport._dialer._literals.add("127.0.0.1")
         with pytest.raises(TransferError) as raised:
             get(transport, f"{raw.base}/ok")
         assert raised.value.code == pycurl.E_COULDNT_CONNECT
@@ -178,10 +186,8 @@ def test_a_policy_that_is_limited_refuses_a_socket_that_was_not_vetted(raw: RawO
 
 
 def test_libcurl_never_looks_a_name_up(raw: RawOrigin, transport: CurlTransport) -> None:
-    transport._names.close()
-    transport._names = Names(look_up=lambda name: ["127.0.0.1"])
-    transport._told.clear()
-    transfer = transport._take(PROFILE)
+    use_names(transport, lambda name: ["127.0.0.1"])
+    transfer = transport._handles.take(PROFILE)
     transfer.prepare("GET", f"http://localhost:{raw.port}/ok", ())
     transfer.run()
     assert transfer.code, "our answer to its question is no"

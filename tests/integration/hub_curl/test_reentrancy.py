@@ -164,10 +164,9 @@ def test_a_finalizer_inside_a_callback_waits_for_libcurl(raw: RawOrigin, transpo
         half.close()
         inside.append(transport.hub_curl.in_flight)
 
-    other = transport._take(PROFILE)
+    other = transport._handles.take(PROFILE)
     other.curl.setopt(pycurl.HEADERFUNCTION, collected)
-    other.prepare("GET", f"{raw.base}/ok", ())
-    other.is_numeric = True
+    other.prepare("GET", f"{raw.base}/ok", (), is_numeric=True)
     other.run()
     assert other.chunks == [b"ok"]
     assert inside

@@ -118,7 +118,7 @@ def test_the_budget_is_raised_at_checkpoints_too(slices: Slices) -> None:
         slices.scheduler.run(stage, cpu_budget_s=3)
 
 
-def test_in_no_preempt_the_budget_has_a_second_s_patience(slices: Slices, seen: list[object]) -> None:
+def test_in_no_preempt_the_budget_has_a_second_of_grace(slices: Slices, seen: list[object]) -> None:
     def stage() -> None:
         with no_preempt():
             while True:
@@ -146,7 +146,7 @@ def test_the_budget_is_not_raised_where_it_would_be_swallowed(slices: Slices, se
     assert seen == ["closed"]
 
 
-def test_where_it_could_leave_something_half_done_the_budget_has_patience(slices: Slices) -> None:
+def test_where_it_could_leave_something_half_done_the_budget_has_grace(slices: Slices) -> None:
     """An action of a barrier is called with its lock held."""
 
     def action() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.errors import FetchError
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.fetching.slots import SlotStatistics
 from app.model.outcome import ErrorKind
 from app.policy.breaker import PATIENT_PROBES, BreakerRules
@@ -36,7 +36,7 @@ def test_no_origin_is_left_alone_for_what_is_lacking_here(clock: FakeClock, fetc
     fetches.start(*names)
     lacking = FetchError(ErrorKind.CONNECT_FAILED, "no socket: Too many open files", is_local=True)
     for name in names:
-        fetches.end(name, what=lambda place: place.failed(lacking))
+        fetches.end(name, what=lambda permit: permit.failed(lacking))
     assert fetches.started == names
     assert not fetches.errors
     assert slots.statistics() == NOTHING
@@ -71,12 +71,12 @@ def test_a_probe_that_is_killed_makes_room_for_another(clock: FakeClock, fetchin
     assert fetches.started == ["1", "2", "3"]
 
 
-def failing_and_pausing(went_on: list[bool]) -> Callable[[Place], None]:
+def failing_and_pausing(went_on: list[bool]) -> Callable[[Permit], None]:
     """What a fetch does that fails once and then pauses for long; it notes whether it may go on."""
 
-    def retry(place: Place) -> None:
-        place.failed(REFUSED)
-        went_on.append(place.pause(1000.0, 2000.0))
+    def retry(permit: Permit) -> None:
+        permit.failed(REFUSED)
+        went_on.append(permit.pause(1000.0, 2000.0))
 
     return retry
 

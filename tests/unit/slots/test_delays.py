@@ -37,7 +37,7 @@ def test_the_delay_outlives_the_last_fetch_and_is_forgotten_then(
     assert clock.timers == 0
 
 
-def test_waiting_for_a_place_among_all_does_not_shorten_the_delay(
+def test_waiting_for_a_permit_among_all_does_not_shorten_the_delay(
     clock: FakeClock, fetching: Callable[..., Fetches]
 ) -> None:
     fetches = fetching(make(clock, total=1, delay_s=2.0), clock)
@@ -62,7 +62,7 @@ def test_a_crawl_delay_raises_the_delay(clock: FakeClock, fetching: Callable[...
 def test_retry_after_holds_everybody_back(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=2), clock)
     fetches.start("1", "2", "3", "4")
-    fetches.end("1", what=lambda place: place.answered(429, 7.0))
+    fetches.end("1", what=lambda permit: permit.answered(429, 7.0))
     fetches.end("2")
     fetches.start("late")
     clock.advance(6.9)

@@ -37,8 +37,8 @@ def test_no_more_than_so_many_idle_origins_are_remembered(clock: FakeClock, monk
     monkeypatch.setattr(slot_table, "MAX_REMEMBERED", 100)
     slots = make(clock)
     for n in range(1000):
-        with held(slots, Origin("http", f"h{n}", 80)) as place:
-            dead(place)
+        with held(slots, Origin("http", f"h{n}", 80)) as permit:
+            dead(permit)
     assert slots.statistics().remembered == 100
     assert {slot.origin.host for slot in slots._table} == {f"h{n}" for n in range(900, 1000)}, (
         "the first to be forgotten went first"
@@ -79,7 +79,7 @@ def test_whatever_happens_everybody_is_answered_and_nothing_leaks(
 
     def fetch(origin: Origin) -> None:
         try:
-            with slots.hold(origin) as place:
+            with slots.hold(origin) as permit:
                 in_flight[origin] += 1
                 try:
                     assert in_flight[origin] <= rules.per_origin
@@ -89,12 +89,12 @@ def test_whatever_happens_everybody_is_answered_and_nothing_leaks(
                         gevent.sleep(0)
                         what = chance.randrange(6)
                         if what == 0:
-                            place.failed(REFUSED)
+                            permit.failed(REFUSED)
                         elif what == 1:
-                            place.answered(429, 3.0)
+                            permit.answered(429, 3.0)
                         else:
-                            place.answered(chance.choice([200, 404, 503]))
-                        if what > 2 or not place.pause(chance.random() * 2, 10.0):
+                            permit.answered(chance.choice([200, 404, 503]))
+                        if what > 2 or not permit.pause(chance.random() * 2, 10.0):
                             break
                 finally:
                     in_flight[origin] -= 1

@@ -1,4 +1,4 @@
-"""Pauses between two attempts: the place is kept, and the limit is."""
+"""Pauses between two attempts: the permit is kept, and the limit is."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 import pytest
 
-from app.fetching.place import Place
+from app.fetching.permit import Permit
 from app.policy.breaker import BreakerRules
 from tests.support.clock import FakeClock
 from tests.support.slots import NOTHING, REFUSED, Fetches, make
 
 
-def test_a_pause_keeps_the_place_and_comes_before_new_requests(
+def test_a_pause_keeps_the_permit_and_comes_before_new_requests(
     clock: FakeClock, fetching: Callable[..., Fetches]
 ) -> None:
     slots = make(clock, per_origin=1, delay_s=10.0)
     fetches = fetching(slots, clock)
     again: list[float] = []
 
-    def retry(place: Place) -> None:
-        place.answered(500)
-        assert place.pause(1.0, 60.0)
+    def retry(permit: Permit) -> None:
+        permit.answered(500)
+        assert permit.pause(1.0, 60.0)
         again.append(clock.now_s)
         fetches.started.append("again")
 
@@ -40,7 +40,7 @@ def test_a_pause_that_would_pass_its_limit_is_none(
     fetches = fetching(make(clock, delay_s=10.0), clock)
     went_on: list[tuple[bool, float]] = []
     fetches.start("1")
-    fetches.end("1", what=lambda place: went_on.append((place.pause(1.0, limit_s), clock.now_s)))
+    fetches.end("1", what=lambda permit: went_on.append((permit.pause(1.0, limit_s), clock.now_s)))
     clock.advance(30.0)
     assert went_on == [(goes_on, 1010.0 if goes_on else 1000.0)]
 
@@ -49,24 +49,24 @@ def test_a_turn_that_does_not_come_ends_at_the_limit(clock: FakeClock, fetching:
     fetches = fetching(make(clock, per_origin=2, adapts=False, breaker=BreakerRules(failures=1)), clock)
     went_on: list[tuple[bool, float]] = []
 
-    def retry(place: Place) -> None:
-        place.failed(REFUSED)
-        went_on.append((place.pause(5.0, 8.0), clock.now_s))
+    def retry(permit: Permit) -> None:
+        permit.failed(REFUSED)
+        went_on.append((permit.pause(5.0, 8.0), clock.now_s))
 
     fetches.start("1", "2")
     fetches.end("1", what=retry)
     fetches.start("probe")
-    fetches.end("2", what=lambda place: None)
+    fetches.end("2", what=lambda permit: None)
     clock.advance(1.0)
     assert fetches.started == ["1", "2", "probe"]
     clock.advance(60.0)
     assert went_on == [(False, 1008.0)]
 
 
-def test_who_is_killed_in_a_pause_gives_the_place_back(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_who_is_killed_in_a_pause_gives_the_permit_back(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=1), clock)
     fetches.start("1", "2")
-    fetches.end("1", what=lambda place: (place.pause(1.0, 60.0), None)[1])
+    fetches.end("1", what=lambda permit: (permit.pause(1.0, 60.0), None)[1])
     fetches.kill("1")
     assert fetches.started == ["1", "2"]
     fetches.end("2")

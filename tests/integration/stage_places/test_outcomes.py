@@ -1,4 +1,4 @@
-"""Stages in all three places, by the runner and by a whole engine: real slices, threads, processes and origin."""
+"""What comes of stages in all three places: values, failures, limits. Real slices, threads, processes and origin."""
 
 from __future__ import annotations
 
@@ -6,73 +6,24 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import gevent
 import pytest
 
-from app.assembly import build_engine
 from app.engine.engine import Engine
-from app.engine.overseer import NOBODY, Overseer
+from app.engine.overseer import NOBODY
 from app.engine.stage_rules import StageRules
 from app.engine.stage_runner import StageRunner
-from app.errors import Draining, StageCrashed, StageRaised, StageTimeout
-from app.fetching.page import Page
+from app.errors import StageTimeout
 from app.hub.per_hub import close_this_hub
-from app.model.job import FetchOptions
-from app.model.outcome import ErrorKind, Failure, Outcome
-from app.model.request import Entry, Request
-from app.settings import Settings
-from app.stages import Stage
+from app.model.outcome import ErrorKind, Failure
 from app.stages.base import RunsIn
 from tests.support import placed_stages as placed
-from tests.support.hubs import hub_until
-from tests.support.noted import Noted
 from tests.support.origin import Origin
 from tests.support.pages import make_page
 from tests.support.placed_stages import in_place
-
-PLACES: tuple[RunsIn, ...] = ("worker", "thread", "process")
-ELSEWHERE: tuple[RunsIn, ...] = ("thread", "process")
-
-WIDE = frozenset(os.sched_getaffinity(0))
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[StageRunner]:
-    yield StageRunner(StageRules(wide_cpus=WIDE))
-    close_this_hub()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    yield build_engine(Settings(stage_processes=1, native_threads=1))
-    close_this_hub()
-
-
-def run(
-    runner: StageRunner, stage: Stage, page: Page | None = None, overseer: Overseer = NOBODY, **earlier: bytes
-) -> Any:
-    return json.loads(bytes(runner.bound(stage, overseer)(page or make_page("body"), earlier, 7)))
-
-
-def outcomes(engine: Engine, origin: Origin, stages: Sequence[Stage], *paths: str, **options: Any) -> list[Outcome]:
-    urls = [origin.url(path) for path in paths or ["/html/one"]]
-    entries = [Entry(index, Request(url=url), url) for index, url in enumerate(urls)]
-    found = list(engine.run(entries, stages=stages, options=FetchOptions(**options)))
-    return sorted(found, key=lambda outcome: outcome.index)
-
-
-def failure(engine: Engine, origin: Origin, stage: Stage) -> tuple[ErrorKind, str]:
-    [outcome] = outcomes(engine, origin, [stage])
-    assert not outcome.ok
-    assert outcome.error is not None
-    assert outcome.error.stage == stage.name
-    assert outcome.stages == {}
-    return outcome.error.kind, outcome.error.message
-
+from tests.support.stage_runs import PLACES, WIDE, failure, outcomes, run
 
 # Values ---------------------------------------------------------------------------------------------------------------
 
@@ -247,158 +198,3 @@ def test_what_is_done_aside_is_done_here_if_the_system_gives_no_thread(monkeypat
         assert runner.aside(threading.get_native_id) == threading.get_native_id()
     finally:
         close_this_hub()
-
-
-# The hub --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_the_hub_turns_while_a_stage_computes(runner: StageRunner, tmp_path: Path, place: RunsIn) -> None:
-    """Else it would never end: what it waits for is made after twenty turns."""
-    gate = tmp_path / "gate"
-
-    def turns() -> None:
-        for _ in range(20):
-            gevent.sleep(0.0001)
-        gate.touch()
-
-    ticker = gevent.spawn(turns)
-    assert run(runner, in_place(placed.waits_for_file, place), make_page(str(gate))) == "done"
-    assert ticker.dead
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_who_is_killed_in_a_stage_leaves_its_place_free(runner: StageRunner, tmp_path: Path, place: RunsIn) -> None:
-    gate = tmp_path / "gate"
-    overseer = Noted()
-    page = make_page(str(gate))
-    running = gevent.spawn(run, runner, in_place(placed.waits_for_file, place), page, overseer)
-    hub_until(Path(f"{gate}.begun").exists, "its stage runs")
-    running.kill()
-    try:
-        assert isinstance(running.value, gevent.GreenletExit)
-        assert run(runner, in_place(placed.about, place))[0] == 4
-    finally:
-        gate.touch()
-    hub_until(lambda: not overseer.running, "its note is taken back")
-
-
-@pytest.mark.parametrize("place", ELSEWHERE)
-def test_what_runs_elsewhere_when_the_hub_is_closed_has_no_outcome(tmp_path: Path, place: RunsIn) -> None:
-    gate = tmp_path / "gate"
-    runner = StageRunner(StageRules(wide_cpus=WIDE))
-    stage = in_place(placed.waits_for_file, place)
-    running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
-    hub_until(Path(f"{gate}.begun").exists, "one of them runs")
-    close_this_hub()
-    gevent.joinall(running)
-    gate.touch()
-    assert [type(one.exception) for one in running] == [Draining] * 4
-
-
-def test_what_is_in_line_for_the_core_when_the_hub_is_closed_has_no_outcome_either(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    runner = StageRunner(StageRules(wide_cpus=WIDE))
-    stage = in_place(placed.waits_for_file, "worker")
-    running = [gevent.spawn(run, runner, stage, make_page(str(gate))) for _ in range(4)]
-    hub_until(Path(f"{gate}.begun").exists, "one of them runs")
-    close_this_hub()
-    gevent.joinall(running)
-    assert [type(one.exception) for one in running] == [Draining] * 4
-
-
-def test_a_batch_of_requests_ends_when_the_hub_is_closed_under_its_stages(
-    engine: Engine, origin: Origin, tmp_path: Path
-) -> None:
-    """None of them has a record that blames its stage: they are nobody's yet."""
-    overseer = Noted()
-    entries = [Entry(index, Request(url=origin.url("/html/one")), "") for index in range(3)]
-
-    def reads() -> list[Outcome]:
-        return list(engine.run(entries, stages=[placed.spins], options=FetchOptions(), overseer=overseer))
-
-    running = gevent.spawn(reads)
-    hub_until(lambda: len(overseer.begun) == 3, "all have begun")
-    close_this_hub()
-    assert running.get() == []
-
-
-@pytest.mark.parametrize("place", ["worker", "process"])
-def test_a_run_that_is_given_up_ends_its_stages(engine: Engine, origin: Origin, place: RunsIn) -> None:
-    entry = Entry(0, Request(url=origin.url("/html/one")), "")
-    overseer = Noted()
-
-    def reads() -> None:
-        list(engine.run([entry], stages=[in_place(placed.spins, place)], options=FetchOptions(), overseer=overseer))
-
-    running = gevent.spawn(reads)
-    hub_until(lambda: overseer.entered, "its stages have begun")
-    running.kill()
-    assert not overseer.running
-    [outcome] = outcomes(engine, origin, [in_place(placed.about, place)])
-    assert outcome.ok
-
-
-# What others are told -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", ["about", "fails", "leaves", "no_json"])
-def test_a_note_stands_only_while_the_stage_runs_here(runner: StageRunner, place: RunsIn, name: str) -> None:
-    overseer = Noted()
-    try:
-        run(runner, in_place(getattr(placed, name), place), overseer=overseer)
-    except (ValueError, TypeError, SystemExit, StageRaised):
-        assert name != "about"
-    assert overseer.begun == ([] if place == "process" else [(7, name)])
-    assert overseer.running == []
-
-
-def test_who_is_in_line_for_the_core_is_not_noted(runner: StageRunner, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    first, second = Noted(), Noted()
-    page = make_page(str(gate))
-    stage = in_place(placed.waits_for_file, "worker", preempt=False)
-
-    def in_line() -> None:
-        # In the one slice of the first, which can't be ended.
-        gate.touch()
-
-    one = gevent.spawn(run, runner, stage, page, first)
-    other = gevent.spawn(run, runner, in_place(placed.about, "worker"), page, second)
-    threading.Timer(0.01, in_line).start()
-    seen: list[bool] = []
-    original = first.ends
-    first.ends = lambda note: (seen.append(bool(second.begun)), original(note))[1]  # type: ignore[method-assign]
-    gevent.joinall([one, other], raise_error=True)
-    assert seen == [False]
-    assert second.begun == [(7, "about")]
-
-
-def test_uses_tell_of_all_runs_and_which_came_to_a_value(tmp_path: Path) -> None:
-    runner = StageRunner(StageRules(wide_cpus=WIDE))
-    for place in PLACES:
-        for _ in range(2):
-            run(runner, in_place(placed.about, place))
-        with pytest.raises((ValueError, StageRaised)):
-            run(runner, in_place(placed.fails, place))
-    run(runner, in_place(placed.sees, "worker", preempt=False))
-    with pytest.raises(StageCrashed):
-        run(runner, in_place(placed.crashes, "process"), make_page("crash"))
-    uses = {(use.name, use.runs_in): use for use in runner.uses()}
-    counts = {key: (use.runs, use.valued) for key, use in uses.items() if use.runs_in != "worker"}
-    assert counts == {
-        ("about", "thread"): (2, 2),
-        ("about", "process"): (2, 2),
-        ("fails", "thread"): (1, 0),
-        ("fails", "process"): (1, 0),
-        ("crashes", "process"): (1, 0),
-    }
-    assert uses["about", "process"].wall_s == uses["about", "process"].valued_s > 0
-    assert uses["crashes", "process"].wall_s > uses["crashes", "process"].valued_s == 0
-    worker = uses["about", "worker"]
-    assert worker.runs >= 2
-    assert worker.held.count >= 2
-    assert worker.preempt
-    assert not uses["sees", "worker"].preempt
-    close_this_hub()

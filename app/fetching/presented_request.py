@@ -1,4 +1,4 @@
-"""Cache asked: one hop's request, as the cache looks at it."""
+"""Presented request: one hop's request as it is presented to the cache (RFC 9111 section 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.policy.caching import Headers, Terms
 from app.policy.caching_directives import Wishes, wishes_of
 
 
-class Asked(msgspec.Struct, frozen=True):
+class PresentedRequest(msgspec.Struct, frozen=True):
     """
     url       canonical, without user and fragment: by which answers are told apart
     page_url  as the page has it
@@ -42,19 +42,19 @@ class Asked(msgspec.Struct, frozen=True):
         return variant_of((*self.identity, *((name, headers.get(name)) for name in terms.vary)))
 
 
-def asked_of(request: Request | Hop, session: Session) -> Asked | None:
+def as_presented(request: Request | Hop, session: Session) -> PresentedRequest | None:
     """None for a request that can't be sent: whoever sends it will say so."""
     if isinstance(request, Hop):
-        return _asked_by(request.prepared, request)
+        return _of_prepared(request.prepared, request)
     target = plain_target(request.url)
     if target is None:
         try:
-            return _asked_by(Visit(session).prepare(request), None)
+            return _of_prepared(Visit(session).prepare(request), None)
         except InvalidRequest:
             return None
     own = {name: value for name, (_, value) in store_of(session.headers).items() if value is not None}
     headers = own | {name.lower(): value for name, value in request.headers.items()} if request.headers else own
-    return Asked(
+    return PresentedRequest(
         request.method.upper(),
         target.url,
         target.url,
@@ -67,14 +67,14 @@ def asked_of(request: Request | Hop, session: Session) -> Asked | None:
     )
 
 
-def _asked_by(prepared: requests.PreparedRequest, hop: Hop | None) -> Asked | None:
+def _of_prepared(prepared: requests.PreparedRequest, hop: Hop | None) -> PresentedRequest | None:
     url = prepared.url or ""
     try:
         target = plain_target(url) or target_of(url)
     except InvalidURL:
         return None
     headers = {name.lower(): _text(value) for name, value in prepared.headers.items()}
-    return Asked(
+    return PresentedRequest(
         (prepared.method or "GET").upper(),
         target.url,
         url,

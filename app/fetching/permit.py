@@ -1,4 +1,4 @@
-"""Place and slot: one request's place at its origin, and one origin with all who have or want one there.
+"""Permit and slot: one request's permit at its origin, and one origin with all who have or want one there.
 
 Both are what `app.fetching.slots` keeps its accounts in; who may begin when is decided there.
 """
@@ -30,19 +30,19 @@ Verdict = End | FetchError | Draining
 
 
 class Keeper(Protocol):
-    """What a place asks of its slots."""
+    """What a permit asks of its slots."""
 
-    def leave(self, place: Place) -> None: ...
+    def leave(self, permit: Permit) -> None: ...
 
-    def answered(self, place: Place, status: int, retry_after_s: float | None) -> None: ...
+    def answered(self, permit: Permit, status: int, retry_after_s: float | None) -> None: ...
 
-    def failed(self, place: Place, error: FetchError) -> None: ...
+    def failed(self, permit: Permit, error: FetchError) -> None: ...
 
-    def pause(self, place: Place, wait_s: float, limit_s: float) -> bool: ...
+    def pause(self, permit: Permit, wait_s: float, limit_s: float) -> bool: ...
 
 
-class Place(Struct, eq=False):
-    """A request's place at its origin: in flight for the `with` block that `Slots.hold` is for.
+class Permit(Struct, eq=False):
+    """A request's permit at its origin: in flight for the `with` block that `Slots.hold` is for.
 
     Tell it what became of each attempt: `answered` or `failed`. Its other attributes are the slots' own.
 
@@ -58,7 +58,7 @@ class Place(Struct, eq=False):
     verdict: Verdict | None = None
     _waiter: Waiter[None] | None = None
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> Permit:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class Place(Struct, eq=False):
         self._keeper.failed(self, error)
 
     def pause(self, wait_s: float, limit_s: float) -> bool:
-        """Wait `wait_s` and then for the origin's leave to try again, keeping the place; whether that came.
+        """Wait `wait_s` and then for the origin's leave to try again, keeping the permit; whether that came.
 
         False as soon as it is known that it would take `limit_s` or longer, or that the circuit refuses: the last
         attempt's result then stands. Yields to the hub.
@@ -91,7 +91,7 @@ class Place(Struct, eq=False):
         self.is_probe = state.begin(now_s)
         self.window = state.window
 
-    def stand_in(self, line: OrderedDict[Place, None]) -> None:
+    def stand_in(self, line: OrderedDict[Permit, None]) -> None:
         """Queue up; `wait` is next."""
         self.verdict = None
         line[self] = None
@@ -116,9 +116,9 @@ class Place(Struct, eq=False):
 class Slot:
     """One origin's state, and who waits for it, each line in the order of arrival.
 
-    queue    without a place yet
-    again    with a place, waiting for the origin's leave to repeat an attempt
-    pausing  with a place, in the pause before that
+    queue    without a permit yet
+    again    with a permit, waiting for the origin's leave to repeat an attempt
+    pausing  with a permit, in the pause before that
     """
 
     __slots__ = (
@@ -140,15 +140,15 @@ class Slot:
         self.origin = origin
         self.state = state
         self.in_flight = 0
-        self.queue: OrderedDict[Place, None] = OrderedDict()
-        self.again: OrderedDict[Place, None] = OrderedDict()
-        self.pausing: OrderedDict[Place, None] = OrderedDict()
+        self.queue: OrderedDict[Permit, None] = OrderedDict()
+        self.again: OrderedDict[Permit, None] = OrderedDict()
+        self.pausing: OrderedDict[Permit, None] = OrderedDict()
         self.cancel_timer: Cancel | None = None
         self.timer_s = 0.0
         self.is_remembered = self.is_in_heap = self.is_forgotten = False
         self.forgettable_s = 0.0
 
-    def take_all(self) -> list[Place]:
+    def take_all(self) -> list[Permit]:
         """Empty the queue."""
         taken = list(self.queue)
         self.queue.clear()

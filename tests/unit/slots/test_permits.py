@@ -12,7 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.slots import NOTHING, B, C, Fetches, held, make
 
 
-def test_an_origin_gets_its_places_in_the_order_of_asking(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_an_origin_gets_its_permits_in_the_order_of_asking(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=2), clock)
     fetches.start("1", "2", "3", "4")
     assert fetches.started == ["1", "2"]
@@ -26,16 +26,16 @@ def test_an_origin_gets_its_places_in_the_order_of_asking(clock: FakeClock, fetc
     assert fetches.slots.statistics() == NOTHING
 
 
-def test_a_place_tells_since_when_it_is_had(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_a_permit_tells_since_when_it_is_had(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, per_origin=1), clock)
     entered: list[float] = []
     fetches.start("1", "2")
     clock.now_s += 5.0
-    fetches.end("1", "2", what=lambda place: entered.append(place.entered_s))
+    fetches.end("1", "2", what=lambda permit: entered.append(permit.entered_s))
     assert entered == [1000.0, 1005.0]
 
 
-def test_origins_get_scarce_places_in_turn(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_origins_get_scarce_permits_in_turn(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, total=2, per_origin=8), clock)
     fetches.start("a1", "a2", "a3", "a4", "a5")
     fetches.start("b1", "b2", origin=B)
@@ -47,7 +47,7 @@ def test_origins_get_scarce_places_in_turn(clock: FakeClock, fetching: Callable[
     assert fetches.slots.statistics() == NOTHING
 
 
-def test_an_origin_gets_all_the_places_that_are_free(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_an_origin_gets_all_the_permits_that_are_free(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     fetches = fetching(make(clock, total=2), clock)
     fetches.start("a1", "a2")
     fetches.start("b1", "b2", origin=B)
@@ -66,13 +66,13 @@ def test_who_is_killed_while_waiting_leaves_nothing_behind(clock: FakeClock, fet
     assert fetches.slots.statistics() == NOTHING
 
 
-def test_who_is_killed_on_the_way_from_the_line_passes_the_place_on(
+def test_who_is_killed_on_the_way_from_the_line_passes_the_permit_on(
     clock: FakeClock, fetching: Callable[..., Fetches]
 ) -> None:
     fetches = fetching(make(clock, per_origin=1), clock)
     with held(fetches.slots):
         fetches.start("1", "2")
-        fetches.greenlets["1"].kill(block=False)  # arrives when the place has been given to it, but before it has run
+        fetches.greenlets["1"].kill(block=False)  # arrives when the permit has been given to it, but before it has run
     clock.settle()
     assert fetches.started == ["2"]
     fetches.end("2")
@@ -94,7 +94,7 @@ def test_drain_sends_away_who_waits(clock: FakeClock, fetching: Callable[..., Fe
     assert clock.timers == 0
 
 
-def test_drain_sends_away_who_waits_for_a_place_among_all(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
+def test_drain_sends_away_who_waits_for_a_permit_among_all(clock: FakeClock, fetching: Callable[..., Fetches]) -> None:
     slots = make(clock, total=1)
     fetches = fetching(slots, clock)
     fetches.start("a")
