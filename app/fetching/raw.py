@@ -90,8 +90,8 @@ class _Original:
 
 
 class HTTPResponse(urllib3.HTTPResponse):
-    """urllib3's own, but for three things: where it asks a brotli decoder that has failed whether there is more, it lets
-    the decoder's exception through; it makes a way of many steps of handing out what is here already; and it can hand
+    """urllib3's own, but for three things: where it asks a brotli decoder that has failed whether there is more, it
+    lets the decoder's exception through; it makes a way of many steps of handing out what is here already; and it hands
     out chunks as they come only if it undoes the transfer coding itself.
     """
 
@@ -119,13 +119,14 @@ class HTTPResponse(urllib3.HTTPResponse):
             raise _not_decoded(error) from error
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
-        if self.chunked and isinstance(self._fp, ComingBody):
+        body: Any = self._fp
+        if self.chunked and isinstance(body, ComingBody):
             return self.stream(amt, decode_content)
         return super().read_chunked(amt, decode_content)
 
     @property
     def _comes_in_pieces(self) -> bool:
-        """Whether whoever reads by pieces gets each as soon as it is here, however small, as urllib3 gives chunks: events
+        """Whether who reads by pieces gets each as soon as it is here, however small, as urllib3 gives chunks: events
         come so. HTTP/2 and later have no chunks, but what would be sent in them has no length there either.
         """
         return self.chunked or (self.version >= 20 and "content-length" not in self.headers)
