@@ -39,6 +39,9 @@ _socketpair = get_original("socket", "socketpair")
 # After this many rounds of transfers that end and begin the next in the same turn, other greenlets get theirs.
 _ROUNDS_PER_TURN = 4
 
+# libcurl looks for idle connections that are dead once a second, and takes any of them meanwhile.
+_DEAD_FOR_S = 1.1
+
 
 class Transferred(Protocol):
     """What a multi handle runs: see app.fetching.transfer."""
@@ -217,6 +220,11 @@ class HubCurl:
     def opened(self, descriptor: int) -> None:
         """A socket was opened for libcurl. For callbacks."""
         self._sockets.opened(descriptor)
+
+    def may_be_dead(self) -> bool:
+        """Whether libcurl may hold an idle connection that its server has ended, and not know it yet."""
+        self._sockets.ready()
+        return time.monotonic() - self._sockets.ended_s < _DEAD_FOR_S
 
     @property
     def in_flight(self) -> int:

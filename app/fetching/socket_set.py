@@ -8,6 +8,7 @@ server closed it, is taken out. A descriptor means another socket once it was op
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,14 +18,18 @@ from gevent.monkey import get_original
 
 _epoll = get_original("select", "epoll")
 
+# With EPOLLIN, EPOLLRDHUP tells a server's end of the connection from anything else that it has to say.
 _MASKS = {
-    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_IN: select.EPOLLIN | select.EPOLLRDHUP,
     pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP,
 }
+
+_AT_REST = _MASKS[pycurl.POLL_IN]
 
 # An error or a hang-up is told as both: libcurl finds out which by using the socket.
 _BROKEN = select.EPOLLERR | select.EPOLLHUP
+_ENDED = select.EPOLLRDHUP | _BROKEN
 _ACTIONS = [
     (pycurl.CSELECT_IN if events & (select.EPOLLIN | _BROKEN) else 0)
     | (pycurl.CSELECT_OUT if events & (select.EPOLLOUT | _BROKEN) else 0)
@@ -38,6 +43,8 @@ class SocketSet:
     """For one hub's loop. on_ready is called in the hub when there may be something ready.
 
     It does not keep the loop alive, unless `keep_loop` says so.
+
+    ended_s  when a resting socket was last found to be ended by its server: monotonic seconds, -inf for never
     """
 
     def __init__(self, loop: Any, on_ready: Callable[[], None]) -> None:
@@ -47,6 +54,7 @@ class SocketSet:
         # Mutable state: socket -> what it is watched for; those that libcurl waits for, and those that rest.
         self._masks: dict[int, int] = {}
         self._resting: dict[int, int] = {}
+        self.ended_s = float("-inf")
         self._keeps_loop = False
         self._watcher: Any = None
         self._watch()
@@ -64,7 +72,11 @@ class SocketSet:
         if not mask:
             if before is not None:
                 del self._masks[descriptor]
-                self._resting[descriptor] = before
+                if before != _AT_REST:
+                    # That it can be written to is nothing that it has to say. It may be closed by now.
+                    with suppress(OSError):
+                        self._epoll.modify(descriptor, _AT_REST)
+                self._resting[descriptor] = _AT_REST
             return
         if before is None:
             before = self._resting.pop(descriptor, None)
@@ -93,6 +105,8 @@ class SocketSet:
             if descriptor in masks:
                 found.append((descriptor, _ACTIONS[events & 31]))
             else:
+                if events & _ENDED:
+                    self.ended_s = time.monotonic()
                 self._take_out(descriptor)
         return found
 
