@@ -154,12 +154,12 @@ def kept_lines(headers: tuple[tuple[str | bytes, str | bytes], ...], has_body: b
 def header_lines(headers: Pairs, *, has_body: bool) -> list[bytes]:
     """Lines for CURLOPT_HTTPHEADER(3), in the order in which urllib3 sends them.
 
-    Raises UnicodeEncodeError for what is beyond latin-1, as http.client does.
+    Raises UnicodeEncodeError for a name beyond ASCII and a value beyond latin-1, as http.client does.
     """
     lines: list[bytes] = []
     names: set[bytes] = set()
     for name, value in headers:
-        raw_name = name.encode("latin-1") if isinstance(name, str) else name
+        raw_name = name.encode("ascii") if isinstance(name, str) else name
         raw_value = value.encode("latin-1") if isinstance(value, str) else value
         lower = raw_name.lower()
         names.add(lower)

@@ -46,6 +46,16 @@ def test_so_is_one_that_was_never_there(session: requests.Session, origin: Origi
     assert dict(session.send(prepared).json()["headers"])["content-length"] == "0"
 
 
+@pytest.mark.parametrize("headers", [{"Näme": "x"}, {"Name": "✓"}])
+def test_a_header_that_has_no_bytes_is_not_sent(
+    session: requests.Session, origin: Origin, headers: dict[str, str]
+) -> None:
+    for stream in (False, True):
+        with pytest.raises(UnicodeEncodeError):
+            session.get(origin.url("/echo"), headers=headers, stream=stream)
+    assert origin.counts().total == 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_certificate_that_is_of_no_use_is_tls_failing(
     session: requests.Session, secure_url: str, certificates: dict[str, Certificate], tmp_path: Path, stream: bool
