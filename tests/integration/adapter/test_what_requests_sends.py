@@ -12,6 +12,7 @@ import requests
 
 from app.errors import FetchError
 from app.fetching import Session
+from app.hub.per_hub import close_this_hub
 from app.model.outcome import ErrorKind
 from tests.integration.adapter.conftest import Certificate
 from tests.support.nginx import LISTEN, running_nginx
@@ -75,3 +76,17 @@ def test_so_it_is_in_a_record(nothing_around: None, secure_url: str, certificate
     with pytest.raises(FetchError) as raised:
         session.fetch(secure_url)
     assert raised.value.kind is ErrorKind.TLS_FAILED
+
+
+def test_the_phases_of_a_fetch_over_tls(
+    nothing_around: None, secure_url: str, certificates: dict[str, Certificate]
+) -> None:
+    with Session(ca_bundle=str(certificates["server"].cert)) as session:
+        first, second = (session.fetch(secure_url).timing for _ in range(2))
+    close_this_hub()
+    assert first is not None
+    assert second is not None
+    assert 0 < first.connect_s < first.tls_s <= first.first_byte_s <= first.total_s
+    assert (first.is_reused, second.is_reused) == (False, True)
+    assert (second.connect_s, second.tls_s) == (0, 0)
+    assert 0 < second.first_byte_s <= second.total_s
