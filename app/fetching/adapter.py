@@ -36,7 +36,7 @@ from app.fetching.profile import AUTO_TLS_GROUPS, HttpVersion, Profile, profile_
 from app.fetching.raw import BufferedBody, raw_response, read_response
 from app.fetching.streamed_body import StreamedBody
 from app.fetching.time_limits import Limits, limits_of
-from app.fetching.wire_form import Target, check_method, host_line, kept_lines, plain_target, target_of
+from app.fetching.wire_form import Target, check_method, host_line, kept_lines, plain_target, target_of, wire_body
 from app.policy.addresses import AddressPolicy
 
 _BLOCK_BYTES = 16 * 1024
@@ -212,12 +212,8 @@ def is_stream(body: object) -> bool:
 
 
 def bytes_of(request: requests.PreparedRequest) -> bytes | None:
-    """The body; empty for a request that announces an empty one."""
-    body = request.body
-    if body is None:
-        announced = request.headers.get("Content-Length") == "0" and request.method not in ("GET", "HEAD")
-        return b"" if announced else None
-    return body.encode() if isinstance(body, str) else bytes(body)  # type: ignore[arg-type]
+    """The body, as wire_form.wire_body."""
+    return wire_body(request.method or "GET", request.headers.get("Content-Length"), request.body)
 
 
 def checked_verify(verify: bool | str) -> bool | str:

@@ -124,6 +124,11 @@ class TransferError(Exception):
         return self.code in (_E_PROXY, pycurl.E_COULDNT_RESOLVE_PROXY) or "CONNECT tunnel" in text or "proxy" in text
 
     @property
+    def is_about_key(self) -> bool:
+        """Whether libcurl, for want of a code, calls the client's key a bad argument: it is none, or another one's."""
+        return self.code == pycurl.E_BAD_FUNCTION_ARGUMENT and "private key" in str(self)
+
+    @property
     def is_about_response(self) -> bool:
         """Whether libcurl, for want of a code, calls a header of the answer a bad argument."""
         return self.code == pycurl.E_BAD_FUNCTION_ARGUMENT and "response header" in str(self)
@@ -142,6 +147,8 @@ class TransferError(Exception):
             return ErrorKind.CONNECT_FAILED
         if self.is_about_response:
             return ErrorKind.BAD_RESPONSE
+        if self.is_about_key:
+            return ErrorKind.TLS_FAILED
         if self.code == pycurl.E_RECV_ERROR and any(word in text.lower() for word in _MALFORMED):
             return ErrorKind.BAD_RESPONSE
         if self.code == pycurl.E_OPERATION_TIMEDOUT and not self.is_connected:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,9 @@ _socketpair = get_original("socket", "socketpair")
 
 # After this many rounds of transfers that end and begin the next in the same turn, other greenlets get theirs.
 _ROUNDS_PER_TURN = 4
+
+# libcurl looks for idle connections that are dead once a second, and takes any of them meanwhile.
+_DEAD_FOR_S = 1.1
 
 
 class Transferred(Protocol):
@@ -222,6 +226,11 @@ class HubCurl:
     def expect_silence(self, descriptor: int) -> None:
         """Nothing may come on that socket between an answer and the next request: it speaks HTTP/1."""
         self._sockets.expect_silence(descriptor)
+
+    def may_be_dead(self) -> bool:
+        """Whether libcurl may hold an idle connection that its server has ended, and not know it yet."""
+        self._sockets.check_resting()
+        return time.monotonic() - self._sockets.ended_s < _DEAD_FOR_S
 
     @property
     def in_flight(self) -> int:

@@ -139,7 +139,6 @@ _LATE: dict[str, Callable[[Page], Any]] = {
     "raw": _raw,
     "request": lambda page: page.__dict__["_make_request"](),
     "history": lambda page: [],
-    "elapsed": lambda page: timedelta(seconds=page.timing.total_s if page.timing else 0.0),
     "timing": lambda page: page.__dict__["_answer"].timing if "_answer" in page.__dict__ else None,
     "memo": lambda page: {},
     "visit": lambda page: None,
@@ -165,5 +164,22 @@ class _Late:
         return value
 
 
+class _Elapsed:
+    """The time until the answer had begun, as with requests, whose adapter is back then. Ours is mostly back when the
+    body is here, too: so what a session has measured and sets is passed over, unless nothing better is known.
+    """
+
+    def __get__(self, page: Page | None, owner: type[Page]) -> Any:
+        if page is None:
+            return self
+        known = page.__dict__
+        first_byte_s = known["_answer"].timing.first_byte_s if "_answer" in known else 0.0
+        return timedelta(seconds=first_byte_s) if first_byte_s else known.get("elapsed", timedelta())
+
+    def __set__(self, page: Page, value: timedelta) -> None:
+        page.__dict__["elapsed"] = value
+
+
 for _name, _make in _LATE.items():
     setattr(Page, _name, _Late(_name, _make))
+Page.elapsed = _Elapsed()  # type: ignore[assignment]

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from app.fetching.curl_errors import TransferError
 
 
+class ComingBody(io.RawIOBase):
+    """A body that is read while it comes. `read1` gives what is here, and waits only if nothing is."""
+
+
 class BufferedBody(io.BytesIO):
     """A body that is here. `error` is raised where it breaks off, once; then it is closed, as one of http.client's."""
 
@@ -86,8 +90,9 @@ class _Original:
 
 
 class HTTPResponse(urllib3.HTTPResponse):
-    """urllib3's own, but for two things: where it asks a brotli decoder that has failed whether there is more, it lets
-    the decoder's exception through; and it makes a way of many steps of handing out what is here already.
+    """urllib3's own, but for three things: where it asks a brotli decoder that has failed whether there is more, it
+    lets the decoder's exception through; it makes a way of many steps of handing out what is here already; and it hands
+    out chunks as they come only if it undoes the transfer coding itself.
     """
 
     def read(self, *args: Any, **options: Any) -> bytes:
@@ -104,9 +109,27 @@ class HTTPResponse(urllib3.HTTPResponse):
                 yield piece
             return
         try:
-            yield from super().stream(*args, **options)
+            # Not for what wraps a body to see all that is read of it, as CacheControl does.
+            if isinstance(body, ComingBody) and self._comes_in_pieces:
+                while piece := self.read1(*args, **options):
+                    yield piece
+            else:
+                yield from super().stream(*args, **options)
         except brotli.error as error:
             raise _not_decoded(error) from error
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
+        body: Any = self._fp
+        if self.chunked and isinstance(body, ComingBody):
+            return self.stream(amt, decode_content)
+        return super().read_chunked(amt, decode_content)
+
+    @property
+    def _comes_in_pieces(self) -> bool:
+        """Whether who reads by pieces gets each as soon as it is here, however small, as urllib3 gives chunks: events
+        come so. HTTP/2 and later have no chunks, but what would be sent in them has no length there either.
+        """
+        return self.chunked or (self.version >= 20 and "content-length" not in self.headers)
 
 
 def _not_decoded(error: Exception) -> DecodeError:

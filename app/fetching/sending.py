@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from app.fetching.cookie_headers import CookieSnapshot
 from app.fetching.merged_headers import Store, store_of
-from app.fetching.wire_form import Target, kept_lines, plain_target, target_of
+from app.fetching.wire_form import Target, kept_lines, plain_target, target_of, wire_body
 
 BODILESS = ("GET", "HEAD")
 
@@ -50,7 +50,7 @@ class Sending:
         self.plain = plain
         self.store = store
         self.body = body
-        self.wire_body = _wire_body(method, store, body)
+        self.wire_body = wire_body(method, store.get("content-length", ("", None))[1], body)
         self.cookies = cookies
         self._lines = lines
         self.is_given = False
@@ -99,10 +99,3 @@ class Sending:
         if self.is_given:
             return self.request().copy()._cookies
         return RequestsCookieJar() if self.cookies is None else self.cookies.copy()
-
-
-def _wire_body(method: str, store: Store, body: Any) -> bytes | None:
-    if body is None:
-        announced = store.get("content-length", ("", None))[1]
-        return b"" if announced == "0" and method not in BODILESS else None
-    return body.encode() if isinstance(body, str) else bytes(body)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,14 +25,18 @@ from gevent.monkey import get_original
 _epoll = get_original("select", "epoll")
 _socket = get_original("socket", "socket")
 
+# With EPOLLIN, EPOLLRDHUP tells a server's end of the connection from anything else that it has to say.
 _MASKS = {
-    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_IN: select.EPOLLIN | select.EPOLLRDHUP,
     pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP,
 }
+
+_AT_REST = _MASKS[pycurl.POLL_IN]
 
 # An error or a hang-up is told as both: libcurl finds out which by using the socket.
 _BROKEN = select.EPOLLERR | select.EPOLLHUP
+_ENDED = select.EPOLLRDHUP | _BROKEN
 _ACTIONS = [
     (pycurl.CSELECT_IN if events & (select.EPOLLIN | _BROKEN) else 0)
     | (pycurl.CSELECT_OUT if events & (select.EPOLLOUT | _BROKEN) else 0)
@@ -49,6 +54,8 @@ class SocketSet:
     is_held_up  whether anybody has told libcurl to wait with an answer
 
     It does not keep the loop alive, unless `keep_loop` says so.
+
+    ended_s  when a resting socket was last found to be ended, by its server or by us: monotonic seconds, -inf for never
     """
 
     def __init__(self, loop: Any, on_ready: Callable[[], None], is_held_up: Callable[[], bool]) -> None:
@@ -60,6 +67,7 @@ class SocketSet:
         self._masks: dict[int, int] = {}  # socket in the set -> what the kernel watches it for
         self._awaited: set[int] = set()  # those of them that libcurl waits for; the others rest
         self._silent: set[int] = set()  # those that have nothing to say while they rest
+        self.ended_s = float("-inf")
         self._keeps_loop = False
         self._watcher: Any = None
         self._watch()
@@ -150,8 +158,8 @@ class SocketSet:
         try:
             if not events & ~select.EPOLLOUT:
                 # It was last waited for to take more, as it always does.
-                self._masks[descriptor] = select.EPOLLIN
-                self._epoll.modify(descriptor, select.EPOLLIN)
+                self._masks[descriptor] = _AT_REST
+                self._epoll.modify(descriptor, _AT_REST)
                 return True
             self._masks.pop(descriptor, None)
             self._epoll.unregister(descriptor)
@@ -160,6 +168,9 @@ class SocketSet:
             return True
         if descriptor in self._silent and not self._is_held_up():
             _shut_down(descriptor)
+            events |= _ENDED
+        if events & _ENDED:
+            self.ended_s = time.monotonic()
         return False
 
     def _move(self) -> None:

@@ -63,7 +63,9 @@ class Stream(Transfer):
         if chunks is not None:
             method = self._shape[0]
             self._reshape(method, True)
-            self._set_fresh(length_bytes == 0 and method not in IDEMPOTENT_METHODS)
+            is_once = method not in IDEMPOTENT_METHODS
+            # Whatever the method: `_seek` refuses all.
+            self._set_fresh((length_bytes == 0 and is_once) or self._hub_curl.may_be_dead())
             self._sent_all = False
             self.curl.setopt(pycurl.INFILESIZE_LARGE, -1 if length_bytes is None else length_bytes)
         self._start(chunks)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 from app.fetching.curl_errors import TransferError
+from app.fetching.raw import ComingBody
 from app.fetching.stream import Stream
 
 
-class StreamedBody(io.RawIOBase):
+class StreamedBody(ComingBody):
     """A body that is read while it comes; reading yields to the hub. When it is dropped unread, so is the transfer."""
 
     def __init__(self, stream: Stream) -> None:

@@ -107,7 +107,7 @@ class Transfer:
             self._body = body
             self._position = 0
             setopt(pycurl.INFILESIZE_LARGE, len(body))
-        is_fresh = not body and method not in IDEMPOTENT_METHODS
+        is_fresh = method not in IDEMPOTENT_METHODS and (not body or self._hub_curl.may_be_dead())
         if is_fresh != self._is_fresh:
             self._set_fresh(is_fresh)
         if timeout_s != self._timeout_s:
@@ -279,7 +279,9 @@ class Transfer:
         self._shape = (method, has_body)
 
     def _set_fresh(self, is_fresh: bool) -> None:
-        """Whether to use a connection of its own: for what has no body that `_seek` could refuse to send again."""
+        """Whether to use a connection of its own: for what must not be sent twice, if it has no body that `_seek` could
+        refuse to send again, or if that refusal would be all that comes of a connection which was dead before.
+        """
         if is_fresh != self._is_fresh:
             self.curl.setopt(pycurl.FRESH_CONNECT, is_fresh)
             self._is_fresh = is_fresh

@@ -40,6 +40,7 @@ _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")
+_BODILESS = frozenset(("GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"))  # urllib3's
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 # IPv6, or a last part that is a number (WHATWG URL, "ends in a number").
@@ -114,6 +115,18 @@ def check_method(method: str, *, has_body: bool) -> None:
         raise ValueError("HEAD can't be sent with a body")
     if method not in _METHODS and not _TOKEN.fullmatch(method):
         raise ValueError(f"Method cannot contain non-token characters {method!r}")
+
+
+def wire_body(method: str, announced_length: object, body: Any) -> bytes | None:
+    """The body as it is sent, None for none at all: a body that is not there is announced as an empty one, as urllib3
+    does, where the method leads to expect one (RFC 9110 section 8.6), or the request says so itself.
+
+    announced_length  the request's own Content-Length header
+    """
+    if body is None:
+        is_announced = announced_length == "0" and method not in ("GET", "HEAD")
+        return b"" if is_announced or method.upper() not in _BODILESS else None
+    return body.encode() if isinstance(body, str) else bytes(body)
 
 
 def host_line(target: Target, headers: Iterable[str]) -> list[bytes]:

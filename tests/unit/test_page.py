@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import requests
@@ -19,7 +20,7 @@ _HEAD = [
     b"Set-Cookie: c=1\r\n",
     b"\r\n",
 ]
-_MADE = ("headers", "reason", "encoding", "cookies", "raw", "request", "history", "elapsed", "timing", "memo", "_next")
+_MADE = ("headers", "reason", "encoding", "cookies", "raw", "request", "history", "timing", "memo", "_next")
 
 
 def _request() -> requests.PreparedRequest:
@@ -51,8 +52,15 @@ def test_what_is_asked_for_is_made_once() -> None:
     assert dict(page.headers) == {"Content-Type": "text/html; charset=utf-8", "X-A": "1, 2", "Set-Cookie": "c=1"}
     assert page.raw.headers.getlist("x-a") == ["1", "2"]
     assert (page.reason, page.encoding, page.cookies["c"]) == ("Fine", "utf-8", "1")
-    assert (page.elapsed.total_seconds(), page.history, page.next) == (0.5, [], None)
+    assert (page.elapsed.total_seconds(), page.history, page.next) == (0.25, [], None)
     assert (page.raw.read(), page.raw.closed) == (b"", True)
+
+
+def test_elapsed_is_until_the_answer_began_whatever_a_session_measures() -> None:
+    page, cached = _page(), Page.of_answer(Answer(_HEAD, b"", None, Timing(*[0.0] * 5, True, "")), "GET", "")
+    for each in (page, cached):
+        each.elapsed = timedelta(seconds=9)
+    assert (page.elapsed.total_seconds(), cached.elapsed.total_seconds()) == (0.25, 9.0)
 
 
 @pytest.mark.parametrize("name", ["headers", "reason", "encoding", "raw", "request", "history", "memo", "status_code"])
@@ -80,7 +88,7 @@ def test_a_copy_has_all_that_a_copy_of_a_response_has(again: Callable[[Page], Pa
         "1, 2",
         "http://h.test/",
     )
-    assert (copied.raw, copied.cookies["c"], copied.elapsed.total_seconds()) == (None, "1", 0.5)
+    assert (copied.raw, copied.cookies["c"], copied.elapsed.total_seconds()) == (None, "1", 0.25)
     copied.memo["tree"] = 1
     assert (copied.memo, copied.timing) == ({"tree": 1}, None)
 

@@ -26,10 +26,15 @@ def over_curl(**options: object) -> requests.Session:
     return made
 
 
-@pytest.fixture(params=["requests", "adapter", "session"])
+def plain() -> Session:
+    """Ours, as PERCORE_TRANSPORT=requests makes it."""
+    return Session(transport="requests")
+
+
+@pytest.fixture(params=["requests", "adapter", "session", "plain"])
 def session(request: pytest.FixtureRequest, nothing_around: None) -> Iterator[requests.Session]:
-    """One of each: requests' own, requests' on CurlAdapter, ours."""
-    made = {"requests": requests.Session, "adapter": over_curl, "session": Session}[request.param]()
+    """One of each: requests' own, requests' on CurlAdapter, ours, and ours on requests' own transport."""
+    made = {"requests": requests.Session, "adapter": over_curl, "session": Session, "plain": plain}[request.param]()
     yield made
     made.close()
     close_this_hub()
