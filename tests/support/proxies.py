@@ -1,4 +1,5 @@
-"""Proxies of our own: HTTP (absolute targets and CONNECT) and SOCKS 5 (RFC 1928, 1929) on one port of loopback.
+"""Proxies of our own: HTTP (absolute targets and CONNECT), SOCKS 5 (RFC 1928, 1929) and SOCKS 4 (its 4A too)
+on one port of loopback.
 
     with running_proxy(hosts={"origin.test": "127.0.0.1"}) as proxy:
         session.get("http://origin.test:8000/", proxies={"http": proxy.url("socks5h")})
@@ -27,7 +28,7 @@ Credentials = tuple[str, str]
 class Asked:
     """One request to the proxy.
 
-    how          an HTTP method, "CONNECT" among them, or "SOCKS"
+    how          an HTTP method, "CONNECT" among them, "SOCKS", or "SOCKS4"
     host         as it was asked for: a name, or an address
     headers      pairs in order, names in lower case; none with SOCKS
     credentials  those that came, None without
@@ -97,6 +98,8 @@ class _Server:
             first = await reader.readexactly(1)
             if first == b"\x05":
                 await self._socks(reader, writer)
+            elif first == b"\x04":
+                await self._socks_4(reader, writer)
             else:
                 await self._http(first, reader, writer)
         except (_Refused, OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -171,6 +174,25 @@ class _Server:
             await writer.drain()
             raise _Refused from None
         writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        await _relay((reader, writer), upstream)
+
+    async def _socks_4(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Source: Ying-Da Lee, "SOCKS: A protocol for TCP proxy across firewalls", and the same author's "SOCKS 4A"."""
+        await reader.readexactly(1)  # to connect
+        port = int.from_bytes(await reader.readexactly(2))
+        address = await reader.readexactly(4)
+        await reader.readuntil(b"\0")  # a user's name, which nobody checks
+        is_name = address[:3] == bytes(3) and address[3] != 0
+        name = (await reader.readuntil(b"\0"))[:-1].decode() if is_name else ""
+        host = name or str(ipaddress.ip_address(address))
+        self.proxy.asked.append(Asked("SOCKS4", host, port, [], None))
+        try:
+            upstream = await self._connect(host, port)
+        except OSError:
+            writer.write(b"\0\x5b" + bytes(6))  # rejected
+            await writer.drain()
+            raise _Refused from None
+        writer.write(b"\0\x5a" + bytes(6))
         await _relay((reader, writer), upstream)
 
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -224,16 +224,22 @@ def test_a_redirect_chooses_its_proxy_anew(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("scheme", "asked_for"), [("socks5h", "localhost"), ("socks5", "127.0.0.1")])
+@pytest.mark.parametrize(
+    ("scheme", "how", "asked_for"),
+    [
+        ("socks5h", "SOCKS", "localhost"),
+        ("socks5", "SOCKS", "127.0.0.1"),
+        ("socks4a", "SOCKS4", "localhost"),
+        ("socks4", "SOCKS4", "127.0.0.1"),
+    ],
+)
 def test_socks_by_name_and_by_address(
-    curl_session: requests.Session, origin: Origin, scheme: str, asked_for: str, stream: bool
+    curl_session: requests.Session, origin: Origin, scheme: str, how: str, asked_for: str, stream: bool
 ) -> None:
     url = f"http://localhost:{origin.port}/ok/5"
     with running_proxy(hosts={"localhost": "127.0.0.1"}) as proxy:
         assert curl_session.get(url, proxies={"http": proxy.url(scheme)}, stream=stream).content == body_of(5)
-        assert [(asked.how, asked.host, asked.port) for asked in proxy.asked][-1:] == [
-            ("SOCKS", asked_for, origin.port)
-        ]
+        assert [(asked.how, asked.host, asked.port) for asked in proxy.asked][-1:] == [(how, asked_for, origin.port)]
 
 
 def test_a_name_that_only_the_socks_proxy_knows(curl_session: requests.Session, origin: Origin, proxy: Proxy) -> None:
@@ -257,9 +263,11 @@ def test_socks_with_credentials(curl_session: requests.Session, origin: Origin, 
         curl_session.get(by_name(origin, "/ok"), proxies={"http": strict_proxy.url("socks5h", "ann:wrong")})
 
 
-def test_a_socks_proxy_that_can_not_reach_it(curl_session: requests.Session, proxy: Proxy) -> None:
+@pytest.mark.parametrize("scheme", ["socks5h", "socks4a"])
+def test_a_socks_proxy_that_can_not_reach_it(curl_session: requests.Session, proxy: Proxy, scheme: str) -> None:
     with pytest.raises(requests.ConnectionError):
-        curl_session.get("http://nobody.test/", proxies={"http": proxy.url("socks5h")})
+        curl_session.get("http://nobody.test/", proxies={"http": proxy.url(scheme)})
+    assert [asked.host for asked in proxy.asked] == ["nobody.test"]
 
 
 # --- policy ----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from tests.support.origin import Origin
 def secure_url(certificates: dict[str, Certificate], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = (
         f"server {{ listen {LISTEN} ssl; ssl_certificate {certificates['server'].cert};"
-        f" ssl_certificate_key {certificates['server'].key}; location / {{ return 200 safe; }} }}"
+        f" ssl_certificate_key {certificates['server'].key};"
+        ' location / { add_header X-Sni "$ssl_server_name"; return 200 safe; } }'
     )
     with running_nginx(server, tmp_path_factory.mktemp("nginx")) as nginx:
         yield nginx.url("/").replace("http:", "https:")
@@ -68,6 +69,29 @@ def test_a_client_certificate_that_is_of_no_use_is_tls_failing(
     for cert in [str(mine.cert), (str(mine.cert), str(other.key)), (str(mine.cert), str(no_pem)), str(no_pem)]:
         with pytest.raises(requests.exceptions.SSLError):
             session.get(secure_url, cert=cert, stream=stream)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+@pytest.mark.parametrize(("host", "said"), [("localhost", "localhost"), ("127.0.0.1", None)])
+def test_the_name_is_said_before_the_certificate_is_shown(
+    session: requests.Session, secure_url: str, host: str, said: str | None
+) -> None:
+    """Server Name Indication (RFC 6066 section 3): of names, not of addresses."""
+    session.verify = False
+    assert session.get(secure_url.replace("127.0.0.1", host)).headers.get("X-Sni") == said
+
+
+@pytest.mark.parametrize("path", ["/a/../echo", "/a/%2e%2e/echo", "/./echo", "/a//../echo", "/echo/.", "/echo/%2E"])
+def test_a_path_is_sent_as_requests_puts_it(
+    session: requests.Session, nothing_around: None, origin: Origin, path: str
+) -> None:
+    """libcurl by itself takes dots out of it once more, those that are percent-encoded too."""
+    url = origin.url(path)
+    sent = requests.Request("GET", url).prepare().path_url
+    session.get(url)
+    with Session() as ours:
+        ours.fetch(url)
+    assert [hit.target for hit in origin.hits()] == [sent, sent]
 
 
 def test_so_it_is_in_a_record(nothing_around: None, secure_url: str, certificates: dict[str, Certificate]) -> None:
