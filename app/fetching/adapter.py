@@ -13,6 +13,7 @@ pools that come with that stay empty.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidURL
 from requests.structures import CaseInsensitiveDict
 from requests.utils import prepend_scheme_if_needed, select_proxy
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import InsecureRequestWarning, LocationParseError
 from urllib3.util import parse_url
 from urllib3.util.request import body_to_chunks
 
@@ -185,7 +186,7 @@ class CurlAdapter(HTTPAdapter):
             target.scheme,
             self.http,
             self.tls_groups,
-            checked_verify(verify) if has_tls else True,
+            checked_verify(verify, target.host) if has_tls else True,
             _checked_cert(cert) if cert else None,
             proxy,
         )
@@ -216,9 +217,15 @@ def bytes_of(request: requests.PreparedRequest) -> bytes | None:
     return wire_body(request.method or "GET", request.headers.get("Content-Length"), request.body)
 
 
-def checked_verify(verify: bool | str) -> bool | str:
-    """Raises OSError like requests' own adapter for a bundle that is not there."""
+def checked_verify(verify: bool | str, host: str) -> bool | str:
+    """How `host` is to be verified; where not at all, with urllib3's warning.
+
+    Raises OSError like requests' own adapter for a bundle that is not there.
+    """
     if isinstance(verify, bool) or verify is None:
+        if not verify:
+            said = f"Unverified HTTPS request is being made to host '{host}'"
+            warnings.warn(said, InsecureRequestWarning, stacklevel=2)
         return bool(verify)
     path = os.fspath(verify)
     if not os.path.exists(path):

@@ -207,7 +207,7 @@ class QuickVerbs:
         try:
             target = sending.target
             adapter.policy.check_port(target.scheme, target.port)
-            checked = checked_verify(verify) if target.scheme == "https" else True
+            checked = checked_verify(verify, target.host) if target.scheme == "https" else True
             profile = profile_for(target.scheme, adapter.http, adapter.tls_groups, checked)
             connect_s, read_s = limits_of(timeout)
             check_method(sending.method, has_body=sending.wire_body is not None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from urllib3.exceptions import InsecureRequestWarning
 
 from app.errors import FetchError
 from app.fetching import Session
@@ -71,14 +72,16 @@ def test_a_client_certificate_that_is_of_no_use_is_tls_failing(
             session.get(secure_url, cert=cert, stream=stream)  # type: ignore[arg-type]
 
 
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+@pytest.mark.filterwarnings("always:Unverified HTTPS")
 @pytest.mark.parametrize(("host", "said"), [("localhost", "localhost"), ("127.0.0.1", None)])
 def test_the_name_is_said_before_the_certificate_is_shown(
     session: requests.Session, secure_url: str, host: str, said: str | None
 ) -> None:
     """Server Name Indication (RFC 6066 section 3): of names, not of addresses."""
     session.verify = False
-    assert session.get(secure_url.replace("127.0.0.1", host)).headers.get("X-Sni") == said
+    with pytest.warns(InsecureRequestWarning, match=f"host '{host}'") as warned:
+        assert session.get(secure_url.replace("127.0.0.1", host)).headers.get("X-Sni") == said
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize("path", ["/a/../echo", "/a/%2e%2e/echo", "/./echo", "/a//../echo", "/echo/.", "/echo/%2E"])
