@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cache, fetch, first_fetch, leaks, memory, start
+from benchmarks import cache, fetch, first_fetch, leaks, memory, start, turns
 from benchmarks.batch import benchmark as batch
 from benchmarks.cpu import benchmark as cpu
 from benchmarks.stops import benchmark as stops
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "memory": memory,
     "start": start,
     "stops": stops,
+    "turns": turns,
 }
 _INTERRUPTED = 130
 

@@ -5,8 +5,8 @@ The laws:
   the process (modules, caches, changed settings) is there for the next ones, until the child is recycled.
 - Standard input is empty, standard output goes to standard error, and no other descriptor of the parent is open.
 - Whatever a function raises is its answer, SystemExit and KeyboardInterrupt included; after `Unfit` it gets no other
-  task. What ends the process (a
-  signal, os._exit) or spoils its socket ends the child: the parent says so to whoever waits.
+  task. What ends the process (a signal, os._exit) or spoils its socket ends the child: the parent says so to whoever
+  waits.
 - A copy of the process that a function forked, and that returns from the function, ends there.
 - Ctrl-C, TERM and HUP do nothing to it. It ends with its parent, also in the middle of a function (PR_SET_PDEATHSIG,
   prctl(2)).
